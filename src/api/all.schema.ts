@@ -1,0 +1,24 @@
+/** Registers the schema of every served group version. */
+import './admissionregistration/v1.schema.ts';
+import './apiextensions/v1.schema.ts';
+import './apiregistration/v1.schema.ts';
+import './apps/v1.schema.ts';
+import './authentication/v1.schema.ts';
+import './authorization/v1.schema.ts';
+import './autoscaling/v1.schema.ts';
+import './autoscaling/v2.schema.ts';
+import './batch/v1.schema.ts';
+import './certificates/v1.schema.ts';
+import './coordination/v1.schema.ts';
+import './core/v1.schema.ts';
+import './discovery/v1.schema.ts';
+import './events/v1.schema.ts';
+import './flowcontrol/v1.schema.ts';
+import './meta/v1.schema.ts';
+import './networking/v1.schema.ts';
+import './node/v1.schema.ts';
+import './policy/v1.schema.ts';
+import './rbac/v1.schema.ts';
+import './resource/v1.schema.ts';
+import './scheduling/v1.schema.ts';
+import './storage/v1.schema.ts';

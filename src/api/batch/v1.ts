@@ -1,0 +1,116 @@
+/** Types of batch/v1, written by `npm run generate` from `v1.schema.ts`; do not edit. */
+import type * as coreV1 from '../core/v1.ts';
+import type * as metaV1 from '../meta/v1.ts';
+
+export interface CronJob {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: metaV1.ObjectMeta;
+  readonly spec: CronJobSpec;
+  readonly status?: CronJobStatus;
+}
+export interface CronJobList {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: metaV1.ListMeta;
+  readonly items: readonly CronJob[];
+}
+export interface CronJobSpec {
+  readonly schedule: string;
+  readonly startingDeadlineSeconds?: number;
+  readonly concurrencyPolicy?: string;
+  readonly suspend?: boolean;
+  readonly jobTemplate: JobTemplateSpec;
+  readonly successfulJobsHistoryLimit?: number;
+  readonly failedJobsHistoryLimit?: number;
+  readonly timeZone?: string;
+}
+export interface CronJobStatus {
+  readonly active?: readonly coreV1.ObjectReference[];
+  readonly lastScheduleTime?: string;
+  readonly lastSuccessfulTime?: string;
+}
+export interface Job {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: metaV1.ObjectMeta;
+  readonly spec: JobSpec;
+  readonly status?: JobStatus;
+}
+export interface JobCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly lastProbeTime?: string;
+  readonly lastTransitionTime?: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+export interface JobList {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: metaV1.ListMeta;
+  readonly items: readonly Job[];
+}
+export interface JobSpec {
+  readonly parallelism?: number;
+  readonly completions?: number;
+  readonly activeDeadlineSeconds?: number;
+  readonly selector?: metaV1.LabelSelector;
+  readonly manualSelector?: boolean;
+  readonly template: coreV1.PodTemplateSpec;
+  readonly backoffLimit?: number;
+  readonly ttlSecondsAfterFinished?: number;
+  readonly completionMode?: string;
+  readonly suspend?: boolean;
+  readonly podFailurePolicy?: PodFailurePolicy;
+  readonly backoffLimitPerIndex?: number;
+  readonly maxFailedIndexes?: number;
+  readonly podReplacementPolicy?: string;
+  readonly managedBy?: string;
+  readonly successPolicy?: SuccessPolicy;
+}
+export interface JobStatus {
+  readonly conditions?: readonly JobCondition[];
+  readonly startTime?: string;
+  readonly completionTime?: string;
+  readonly active?: number;
+  readonly succeeded?: number;
+  readonly failed?: number;
+  readonly completedIndexes?: string;
+  readonly uncountedTerminatedPods?: UncountedTerminatedPods;
+  readonly ready?: number;
+  readonly failedIndexes?: string;
+  readonly terminating?: number;
+}
+export interface JobTemplateSpec {
+  readonly metadata?: metaV1.ObjectMeta;
+  readonly spec?: JobSpec;
+}
+export interface PodFailurePolicy {
+  readonly rules: readonly PodFailurePolicyRule[];
+}
+export interface PodFailurePolicyOnExitCodesRequirement {
+  readonly containerName?: string;
+  readonly operator: string;
+  readonly values: readonly number[];
+}
+export interface PodFailurePolicyOnPodConditionsPattern {
+  readonly type: string;
+  readonly status?: string;
+}
+export interface PodFailurePolicyRule {
+  readonly action: string;
+  readonly onExitCodes?: PodFailurePolicyOnExitCodesRequirement;
+  readonly onPodConditions?: readonly PodFailurePolicyOnPodConditionsPattern[];
+}
+export interface SuccessPolicy {
+  readonly rules: readonly SuccessPolicyRule[];
+}
+export interface SuccessPolicyRule {
+  readonly succeededIndexes?: string;
+  readonly succeededCount?: number;
+}
+export interface UncountedTerminatedPods {
+  readonly succeeded?: readonly string[];
+  readonly failed?: readonly string[];
+}

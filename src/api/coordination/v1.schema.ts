@@ -1,0 +1,26 @@
+/** The fields of coordination.k8s.io/v1. Notation: `../schema.ts`. Held against upstream's OpenAPI document by `../schema.test.ts`. */
+import { defineTypes } from '../schema.ts';
+
+export const coordinationV1 = defineTypes('coordination/v1', 'coordination.k8s.io/v1', {
+  Lease: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    spec: '2 LeaseSpec',
+  },
+  LeaseList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []Lease!',
+  },
+  LeaseSpec: {
+    holderIdentity: '1 string',
+    leaseDurationSeconds: '2 int32',
+    acquireTime: '3 MicroTime',
+    renewTime: '4 MicroTime',
+    leaseTransitions: '5 int32',
+    strategy: '6 string',
+    preferredHolder: '7 string',
+  },
+});

@@ -1,0 +1,51 @@
+/** The fields of discovery.k8s.io/v1. Notation: `../schema.ts`. Held against upstream's OpenAPI document by `../schema.test.ts`. */
+import { defineTypes } from '../schema.ts';
+
+export const discoveryV1 = defineTypes('discovery/v1', 'discovery.k8s.io/v1', {
+  Endpoint: {
+    addresses: '1 []string! set',
+    conditions: '2 EndpointConditions',
+    hostname: '3 string',
+    targetRef: '4 core/v1.ObjectReference',
+    deprecatedTopology: '5 map<string>',
+    nodeName: '6 string',
+    zone: '7 string',
+    hints: '8 EndpointHints',
+  },
+  EndpointConditions: {
+    ready: '1 bool',
+    serving: '2 bool',
+    terminating: '3 bool',
+  },
+  EndpointHints: {
+    forZones: '1 []ForZone atomic',
+    forNodes: '2 []ForNode atomic',
+  },
+  EndpointPort: {
+    $struct: 'atomic',
+    name: '1 string',
+    protocol: '2 string',
+    port: '3 int32',
+    appProtocol: '4 string',
+  },
+  EndpointSlice: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    endpoints: '2 []Endpoint atomic',
+    ports: '3 []EndpointPort atomic',
+    addressType: '4 string!',
+  },
+  EndpointSliceList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []EndpointSlice!',
+  },
+  ForNode: {
+    name: '1 string!',
+  },
+  ForZone: {
+    name: '1 string!',
+  },
+});

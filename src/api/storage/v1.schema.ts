@@ -1,0 +1,137 @@
+/** The fields of storage.k8s.io/v1. Notation: `../schema.ts`. Held against upstream's OpenAPI document by `../schema.test.ts`. */
+import { defineTypes } from '../schema.ts';
+
+export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
+  CSIDriver: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    spec: '2 CSIDriverSpec!',
+  },
+  CSIDriverList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []CSIDriver!',
+  },
+  CSIDriverSpec: {
+    attachRequired: '1 bool',
+    podInfoOnMount: '2 bool',
+    volumeLifecycleModes: '3 []string set',
+    storageCapacity: '4 bool',
+    fsGroupPolicy: '5 string',
+    tokenRequests: '6 []TokenRequest atomic',
+    requiresRepublish: '7 bool',
+    seLinuxMount: '8 bool',
+    nodeAllocatableUpdatePeriodSeconds: '9 int64',
+    serviceAccountTokenInSecrets: '10 bool',
+    preventPodSchedulingIfMissing: '11 bool',
+  },
+  CSINode: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    spec: '2 CSINodeSpec!',
+  },
+  CSINodeDriver: {
+    name: '1 string!',
+    nodeID: '2 string!',
+    topologyKeys: '3 []string atomic',
+    allocatable: '4 VolumeNodeResources',
+  },
+  CSINodeList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []CSINode!',
+  },
+  CSINodeSpec: {
+    drivers: '1 []CSINodeDriver! map(name) merge(name)',
+  },
+  CSIStorageCapacity: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    nodeTopology: '2 LabelSelector',
+    storageClassName: '3 string!',
+    capacity: '4 Quantity',
+    maximumVolumeSize: '5 Quantity',
+  },
+  CSIStorageCapacityList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []CSIStorageCapacity!',
+  },
+  StorageClass: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    provisioner: '2 string!',
+    parameters: '3 map<string>',
+    reclaimPolicy: '4 string',
+    mountOptions: '5 []string atomic',
+    allowVolumeExpansion: '6 bool',
+    volumeBindingMode: '7 string',
+    allowedTopologies: '8 []core/v1.TopologySelectorTerm atomic',
+  },
+  StorageClassList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []StorageClass!',
+  },
+  TokenRequest: {
+    audience: '1 string!',
+    expirationSeconds: '2 int64',
+  },
+  VolumeAttachment: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    spec: '2 VolumeAttachmentSpec!',
+    status: '3 VolumeAttachmentStatus',
+  },
+  VolumeAttachmentList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []VolumeAttachment!',
+  },
+  VolumeAttachmentSource: {
+    persistentVolumeName: '1 string',
+    inlineVolumeSpec: '2 core/v1.PersistentVolumeSpec',
+  },
+  VolumeAttachmentSpec: {
+    attacher: '1 string!',
+    source: '2 VolumeAttachmentSource!',
+    nodeName: '3 string!',
+  },
+  VolumeAttachmentStatus: {
+    attached: '1 bool!',
+    attachmentMetadata: '2 map<string>',
+    attachError: '3 VolumeError',
+    detachError: '4 VolumeError',
+  },
+  VolumeAttributesClass: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ObjectMeta',
+    driverName: '2 string!',
+    parameters: '3 map<string>',
+  },
+  VolumeAttributesClassList: {
+    apiVersion: '0 string',
+    kind: '0 string',
+    metadata: '1 ListMeta',
+    items: '2 []VolumeAttributesClass!',
+  },
+  VolumeError: {
+    time: '1 Time',
+    message: '2 string',
+    errorCode: '3 int32',
+  },
+  VolumeNodeResources: {
+    count: '1 int32',
+  },
+});
