@@ -35,6 +35,8 @@ export interface InformerOptions { namespace?: string; labelSelector?: string; f
 /** Hands out one shared informer per resource and options, started on first request and stopped with the factory. */
 export interface InformerFactory extends AsyncDisposable {
   informer<T extends ApiObject>(names: ResourceNames<T>, options?: InformerOptions): Informer<T>;
+  /** The informer over the whole resource when someone already asked for it; never starts one. */
+  existing?<T extends ApiObject>(names: ResourceNames<T>): Informer<T> | undefined;
   /** Resolves when every informer handed out so far has synced. */
   synced(signal?: AbortSignal): Promise<void>;
 }
