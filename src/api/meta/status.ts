@@ -32,7 +32,7 @@ export const isGone = (err: unknown): err is StatusError => isStatusError(err, '
 /** One problem with a field, in upstream's words. Make them with `field` helpers of `validation/field.ts`. */
 export interface FieldError {
   type: 'FieldValueRequired' | 'FieldValueInvalid' | 'FieldValueDuplicate' | 'FieldValueNotSupported' | 'FieldValueForbidden'
-    | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueNotFound' | 'FieldValueTypeInvalid' | 'InternalError';
+    | 'FieldValueTooLong' | 'FieldValueTooShort' | 'FieldValueTooMany' | 'FieldValueTooFew' | 'FieldValueNotFound' | 'FieldValueTypeInvalid' | 'InternalError';
   /** 'spec.containers[0].name' */
   field: string;
   /** The text after the path: 'Required value', 'Invalid value: "x": must be…'. */
