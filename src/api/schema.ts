@@ -55,6 +55,8 @@ export interface TypeSchema {
   /** The whole struct is one value to server-side apply. */
   atomic: boolean;
   union?: string;
+  /** Fields the schema does not know are kept as they are. Only custom resources have such types. */
+  preserveUnknownFields?: boolean;
 }
 
 type FieldSpecs = Readonly<Record<string, string>>;
