@@ -1,0 +1,58 @@
+/** What pods ask for and nodes offer, as numbers: cpu in millicores, all else in units or bytes. */
+import { bytesOf, cpuMillis } from '../api/quantity.ts';
+import type { Pod, PodSpec } from '../api/core/v1.ts';
+
+export type ResourceList = Readonly<Record<string, string | undefined>> | undefined;
+
+/** Amounts by resource name; cpu is 'cpu' in millicores. Absent means 0. */
+export type Amounts = Map<string, number>;
+
+/** What scoring assumes of containers that request nothing. Source: scheduler/util/pod_resources.go. */
+export const defaultCpuMillis = 100;
+export const defaultMemoryBytes = 200 * 1024 * 1024;
+
+export function amountsOf(list: ResourceList): Amounts {
+  const amounts: Amounts = new Map();
+  for (const [name, quantity] of Object.entries(list ?? {})) amounts.set(name, name === 'cpu' ? cpuMillis(quantity) : bytesOf(quantity));
+  return amounts;
+}
+
+export function addAmounts(to: Amounts, amounts: Amounts, sign: 1 | -1 = 1): void {
+  for (const [name, value] of amounts) to.set(name, (to.get(name) ?? 0) + sign * value);
+}
+function maxAmounts(to: Amounts, amounts: Amounts): void {
+  for (const [name, value] of amounts) if (value > (to.get(name) ?? 0)) to.set(name, value);
+}
+
+/**
+ * A pod's requests: the larger of its running containers together and any one step of initialisation, plus overhead; pod-level
+ * requests override. Sidecars (init containers that restart always) run beside what follows them.
+ * Source: component-helpers resource/helpers.go, KEP-753, KEP-2837. `fill` gives what to count for a container's absent requests.
+ */
+export function podRequests(pod: Pod, fill?: Amounts): Amounts {
+  const { spec } = pod;
+  const requestsOf = (container: PodSpec['containers'][number]): Amounts => {
+    const amounts = amountsOf(container.resources?.requests);
+    for (const [name, value] of fill ?? []) if (!amounts.has(name)) amounts.set(name, value);
+    return amounts;
+  };
+  const total: Amounts = new Map();
+  for (const container of spec.containers) addAmounts(total, requestsOf(container));
+  const sidecars: Amounts = new Map();
+  const initial: Amounts = new Map();
+  for (const container of spec.initContainers ?? []) {
+    const amounts = requestsOf(container);
+    if (container.restartPolicy === 'Always') {
+      addAmounts(total, amounts);
+      addAmounts(sidecars, amounts);
+      maxAmounts(initial, sidecars);
+    } else {
+      addAmounts(amounts, sidecars);
+      maxAmounts(initial, amounts);
+    }
+  }
+  maxAmounts(total, initial);
+  for (const [name, value] of amountsOf(spec.resources?.requests)) total.set(name, value);
+  addAmounts(total, amountsOf(spec.overhead));
+  return total;
+}
