@@ -6,7 +6,7 @@
  * On disk (one file): `kv` key → createRevision, modRevision, value; `log` revision → the undo record (key and what it held
  * before); `meta` 'state' → format, revision, compactRevision, bytes of the log. All three change in one transaction.
  */
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import type { Clock } from '../base/clock.ts';
@@ -40,6 +40,8 @@ const batchLimit = 8192;
 const pendingLimit = 100_000;
 /** A transaction that took longer than this to reach the disk is logged. */
 const slowCommitMs = 1000;
+/** A write that fails with less than this free failed for want of space. */
+const fullBelowBytes = 4 * 1024 * 1024;
 const noBytes = new Uint8Array(0);
 
 interface Write extends UndoRecord {
@@ -236,7 +238,7 @@ class LmdbStore implements Store {
       });
       await committed;
     } catch (err) {
-      failure = await commitError(err);
+      failure = await commitError(err, this.#file);
     }
     this.#root.resetReadTxn();
     this.#before.clear();
@@ -333,11 +335,13 @@ function lastOfEachKey(writes: readonly Write[]): Iterable<Write> {
 }
 
 /** The reason behind lmdb's rejection, in words that say what to do. */
-async function commitError(err: unknown): Promise<Error> {
+async function commitError(err: unknown, file: string): Promise<Error> {
   const { commitError: reason } = err as { commitError?: Promise<never> };
   let cause = err as Error & { code?: string | number };
   if (reason) try { await Promise.race([reason, new Promise<void>((resolve) => { setImmediate(() => setImmediate(resolve)); })]); } catch (inner) { cause = inner as Error & { code?: string | number }; }
-  if (cause.code === 28 || /no space|ENOSPC/i.test(cause.message)) return new Error('the store\'s disk is full: nothing can be written until there is space again', { cause });
+  // LMDB reports a write cut short by a full disk as EIO, so ask the file system.
+  const { bavail, bsize } = statfsSync(file);
+  if (cause.code === 28 || bavail * bsize < fullBelowBytes) return new Error('the store\'s disk is full: nothing can be written until there is space again', { cause });
   return new Error(`the store could not write: ${cause.message}`, { cause });
 }
 
