@@ -7,7 +7,8 @@ import { isNotFound } from '../api/meta/status.ts';
 import { nodes } from '../api/resources.ts';
 import type { Node } from '../api/core/v1.ts';
 import type { Client } from '../client/client.ts';
-import { createRestTransport, loadKubeconfig } from '../client/rest.ts';
+import { loadKubeconfig } from '../client/kubeconfig.ts';
+import { createRestTransport } from '../client/rest.ts';
 import { createClient } from '../client/typed-client.ts';
 import type { ClusterDir } from './cluster-dir.ts';
 
