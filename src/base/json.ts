@@ -17,3 +17,33 @@ export function deepFreeze<T>(value: T): T {
   }
   return value;
 }
+
+/** A deep copy of a JSON value, several times faster than structuredClone. */
+export function cloneJson<T extends Json | undefined>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => cloneJson(item)) as T;
+  const out: JsonObject = {};
+  for (const key in value) setOwn(out, key, cloneJson((value as JsonObject)[key]));
+  return out as T;
+}
+
+/** `target[key] = value`, also for the key '__proto__', which assignment would take for the prototype. */
+export function setOwn(target: JsonObject, key: string, value: Json | undefined): void {
+  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  else target[key] = value;
+}
+
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Equal as JSON: order of keys does not matter; undefined and absent are one. */
+export function jsonEqual(a: Json | undefined, b: Json | undefined): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => jsonEqual(item, b[index]));
+  if (Array.isArray(b)) return false;
+  for (const key in a) if (!jsonEqual(a[key], Object.hasOwn(b, key) ? b[key] : undefined)) return false;
+  for (const key in b) if (b[key] !== undefined && !Object.hasOwn(a, key)) return false;
+  return true;
+}
