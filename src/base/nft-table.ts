@@ -1,7 +1,7 @@
 /**
  * One nftables table as desired state. Owners put fragments (chains, sets, elements) under a unit's name; `sync` writes the
  * difference to what was written last in one transaction. After the first write a table is never written whole again, unless
- * the kernel refuses a change or the table was touched by someone else (`check`): then it is replaced in one transaction.
+ * the kernel refuses a change or the table was removed or flushed by someone else (`check`): then it is replaced in one transaction.
  */
 import type { Nft } from './nft.ts';
 import { NftError } from './nft.ts';
@@ -34,7 +34,7 @@ export class NftTable {
   #claims = new Map<string, { element: Element; owners: Claim[] }>();
   readonly #dirty = new Set<string>();
   #needsFull = true;
-  /** The hook chains as nft printed them after the last full write. */
+  /** The first hook chain as nft printed it after the last full write. */
   #fingerprint: string | undefined;
 
   constructor({ nft, family, name, base }: NftTableOptions) {
@@ -85,7 +85,7 @@ export class NftTable {
     return { full: true, changed: true, scriptBytes: script.length };
   }
 
-  /** Whether the table's hooks are still as we left them; if not, the next `sync` replaces the table. */
+  /** Whether the table's first hook chain is still as we left it; if not, the next `sync` replaces the table. */
   async check(signal?: AbortSignal): Promise<boolean> {
     if (this.#needsFull) return false;
     const seen = await this.#readFingerprint(signal).catch(() => undefined);
@@ -177,8 +177,9 @@ export class NftTable {
   }
 
   async #readFingerprint(signal?: AbortSignal): Promise<string> {
-    const hooks = Object.entries(this.#desired.get(baseUnit)?.chains ?? {}).filter(([, lines]) => lines[0]?.startsWith('type '));
-    return this.#nft.list(hooks.map(([name]) => `list chain ${this.#id} ${name}\n`).join(''), signal);
+    // One chain shows a removed, replaced or flushed table; nft lists a single chain per run, and cheaply.
+    const hook = Object.entries(this.#desired.get(baseUnit)?.chains ?? {}).find(([, lines]) => lines[0]?.startsWith('type '));
+    return hook ? this.#nft.list(`list chain ${this.#id} ${hook[0]}\n`, signal) : '';
   }
 }
 
