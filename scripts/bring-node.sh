@@ -15,4 +15,6 @@ fi
 if [ -x "$root/node_modules/node/bin/node" ]; then KNARR_NODE="$root/node_modules/node/bin/node"
 elif command -v node >/dev/null 2>&1 && [ "$(node -p 'process.versions.node.split(".")[0] >= 24')" = true ]; then KNARR_NODE=$(command -v node)
 else echo "knarr: needs Node.js 24 or newer, and the pinned one is missing from node_modules. Remove node_modules and run this again." >&2; exit 1; fi
-export KNARR_NODE
+# Stripped types and compiled code are kept between runs: start-up takes a third of the time and much less memory.
+NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-"$root/node_modules/.cache/compile"}
+export KNARR_NODE NODE_COMPILE_CACHE
