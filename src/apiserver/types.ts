@@ -111,6 +111,10 @@ export interface Strategy<T extends ApiObject = ApiObject> {
   prepareForUpdate?(object: Draft<T>, old: T, context: StrategyContext): void;
   /** Reserves things outside the object (cluster IPs, node ports) and writes them into it; `release` when the write did not happen, `commit` after it did. */
   allocate?(object: Draft<T>, old: T | undefined, context: StrategyContext): Promise<{ commit(): void; release(): void } | undefined>;
+  /** After the object left the store: gives back what `allocate` reserved. */
+  onDeleted?(object: T, context: StrategyContext): void;
+  /** The status a client sends on create is kept (nodes). Default: it is cleared where there is a status subresource. */
+  keepsStatusOnCreate?: boolean;
   /** Messages about the name; default DNS-1123 subdomain. `prefix`: it is a generateName. */
   validateName?(name: string, prefix: boolean): readonly string[];
   validate?(object: T, context: StrategyContext): FieldError[];

@@ -1,0 +1,54 @@
+/** core/v1: every kind's entry. Pods and Services have files of their own under `core/`. Source: Kubernetes API reference; upstream's pkg/registry/core. */
+import * as defaults from '../../api/core/v1.defaults.ts';
+import { selectorFromMap } from '../../api/label-selector.ts';
+import * as resources from '../../api/resources.ts';
+import { nameIsDNSLabel } from '../../api/validation/names.ts';
+import * as columns from './core/columns.ts';
+import { podEntry } from './core/pod.ts';
+import { serviceEntry } from './core/service.ts';
+import { entry } from './define.ts';
+
+export const coreEntries = [
+  // Create-only: POST binds a pod.
+  entry(resources.bindings),
+  // Live probes of the control plane, never stored.
+  entry(resources.componentstatuses, { columns: columns.componentStatusColumns }),
+  entry(resources.configmaps, { columns: columns.configMapColumns, strategy: { generation: 'none' } }),
+  entry(resources.endpoints, { columns: columns.endpointsColumns, storagePrefix: '/registry/services/endpoints', strategy: { setDefaults: defaults.setEndpointsDefaults, allowCreateOnUpdate: true, generation: 'none' } }),
+  entry(resources.limitranges, { strategy: { setDefaults: defaults.setLimitRangeDefaults, allowCreateOnUpdate: true, generation: 'none' } }),
+  entry(resources.namespaces, {
+    columns: columns.namespaceColumns, fieldSelectors: { 'status.phase': ({ status }) => status?.phase ?? '' },
+    strategy: {
+      setDefaults: defaults.setNamespaceDefaults, validateName: nameIsDNSLabel, generation: 'none',
+      prepareForCreate(namespace) {
+        namespace.status = { phase: 'Active' };
+        (namespace.metadata.labels ??= {})['kubernetes.io/metadata.name'] ??= namespace.metadata.name;
+        const finalizers = (namespace.spec.finalizers ??= []);
+        if (!finalizers.includes('kubernetes')) finalizers.push('kubernetes');
+      },
+      prepareForUpdate(namespace, old, { subresource }) {
+        if (subresource !== 'finalize') namespace.spec.finalizers = [...old.spec.finalizers ?? []];
+        if (subresource !== 'status') { if (old.status) namespace.status = structuredClone(old.status) as typeof namespace.status; }
+      },
+    },
+  }),
+  entry(resources.nodes, {
+    columns: columns.nodeColumns, storagePrefix: '/registry/minions', fieldSelectors: { 'spec.unschedulable': ({ spec }) => String(spec.unschedulable ?? false) },
+    // Nodes are born with the status that the kubelet sends.
+    strategy: { setDefaults: defaults.setNodeDefaults, generation: 'none', keepsStatusOnCreate: true },
+  }),
+  entry(resources.persistentvolumeclaims, { columns: columns.persistentVolumeClaimColumns, strategy: { setDefaults: defaults.setPersistentVolumeClaimDefaults, generation: 'none' } }),
+  entry(resources.persistentvolumes, { columns: columns.persistentVolumeColumns, strategy: { setDefaults: defaults.setPersistentVolumeDefaults, generation: 'none' } }),
+  podEntry,
+  entry(resources.podtemplates, { columns: columns.podTemplateColumns, strategy: { setDefaults: defaults.setPodTemplateObjectDefaults, allowCreateOnUpdate: false } }),
+  entry(resources.replicationcontrollers, {
+    columns: columns.replicationControllerColumns, storagePrefix: '/registry/controllers',
+    fieldSelectors: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
+    scale: { specReplicas: '.spec.replicas', statusReplicas: '.status.replicas', selector: ({ spec }) => selectorFromMap(spec.selector).toString() },
+    strategy: { setDefaults: defaults.setReplicationControllerDefaults, defaultPropagation: 'orphan' },
+  }),
+  entry(resources.resourcequotas, { columns: columns.resourceQuotaColumns, strategy: { setDefaults: defaults.setResourceQuotaDefaults, generation: 'none' } }),
+  entry(resources.secrets, { columns: columns.secretColumns, fieldSelectors: { type: (secret) => secret.type ?? '' }, strategy: { setDefaults: defaults.setSecretDefaults, generation: 'none' } }),
+  entry(resources.serviceaccounts, { columns: columns.serviceAccountColumns, strategy: { generation: 'none' } }),
+  serviceEntry,
+];
