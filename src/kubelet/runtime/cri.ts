@@ -55,7 +55,8 @@ export function criRuntime(options: CriOptions): CriRuntime {
   async function containerStatus(containerId: string): Promise<ContainerStatus> {
     const { status } = await runtime<{ status?: ContainerStatus }>('ContainerStatus', { containerId });
     if (!status) throw new GrpcError('NOT_FOUND', `container ${containerId} has no status`);
-    return { ...status, imageId: status.imageId || status.imageRef };
+    const { stopSignal, ...rest } = status;
+    return { ...rest, imageId: status.imageId || status.imageRef, ...(stopSignal && stopSignal !== 'RUNTIME_DEFAULT' ? { stopSignal } : {}) };
   }
 
   /** States that are wrong until the runtime has seen its own event. */
