@@ -10,7 +10,9 @@ export interface TestImage {
   /** Full: `docker.io/library/hello:v1`. Several names for the same image are fine. */
   name: string | readonly string[];
   /** Path (without a leading slash) to content. Folders appear by themselves. */
-  files?: Readonly<Record<string, string>>;
+  files?: Readonly<Record<string, string | Buffer>>;
+  /** Default: the machine's own, which must be static then. */
+  busybox?: Buffer;
   cmd?: readonly string[];
   entrypoint?: readonly string[];
   /** `NAME=value`. */
@@ -27,7 +29,7 @@ export function buildImageArchive(image: TestImage): Buffer {
   for (const path of Object.keys(image.files ?? {})) for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) folders.add(path.slice(0, at));
   const files: TarEntry[] = [
     ...[...folders].sort().map((path): TarEntry => ({ path, type: 'folder', mode: path === 'tmp' ? 0o1777 : 0o755 })),
-    { path: 'bin/busybox', type: 'file', body: readFileSync('/bin/busybox'), mode: 0o755 },
+    { path: 'bin/busybox', type: 'file', body: image.busybox ?? readFileSync('/bin/busybox'), mode: 0o755 },
     { path: 'etc/passwd', type: 'file', body: 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n', mode: 0o644 },
     ...applets.map((name): TarEntry => ({ path: `bin/${name}`, type: 'link', target: 'busybox' })),
     ...Object.entries(image.files ?? {}).map(([path, body]): TarEntry => ({ path, type: 'file', body, mode: 0o755 })),

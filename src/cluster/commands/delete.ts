@@ -15,7 +15,7 @@ export const command: Command = {
     const settings = dir.settings();
     await withLock(dir, async () => {
       await stopCluster(dir, systemClock);
-      await removeNodeTraces(dir);
+      await removeNodeTraces(dir, systemClock);
       rmSync(dir.path, { recursive: true, force: true });
       releaseSlot(settings, dir);
       removeFromKubeconfig(kubeconfigPath(text(invocation, 'kubeconfig')), dir.name);
