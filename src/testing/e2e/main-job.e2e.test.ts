@@ -88,8 +88,9 @@ test('the main job', { skip: whyNoNode(), timeout: 600_000 }, async (t) => {
     for (const host of ['hello-world', `hello-world.${ns}.svc.cluster.local`]) await eventually(async () => assert.match(await fetchInPod(`http://${host}/`), /Hello/));
     await eventually(async () => assert.match(await kubectl(`exec ${n} talk -- nslookup kubernetes.default.svc.cluster.local`), /Address/));
   });
-  await t.test('a pod has its service account and knows the API', () =>
-    kubectlArgs(['exec', '-n', ns, 'talk', '--', 'sh', '-c', 'test -s /var/run/secrets/kubernetes.io/serviceaccount/token && test -s /var/run/secrets/kubernetes.io/serviceaccount/ca.crt && test -n "$KUBERNETES_SERVICE_HOST"']));
+  await t.test('a pod has its service account and knows the API', async () => {
+    await kubectlArgs(['exec', '-n', ns, 'talk', '--', 'sh', '-c', 'test -s /var/run/secrets/kubernetes.io/serviceaccount/token && test -s /var/run/secrets/kubernetes.io/serviceaccount/ca.crt && test -n "$KUBERNETES_SERVICE_HOST"']);
+  });
   await t.test('scale, new image, undo', async () => {
     await kubectl(`scale ${n} deployment/hello-world --replicas=3`);
     await kubectl(`rollout status ${n} deployment/hello-world --timeout=60s`);
