@@ -92,7 +92,8 @@ function compileFields(type: TypeSchema): ReadonlyMap<string, FieldDecoder> {
   return new Map([...type.fields].map(([name, field]) => [name, {
     decode: compile(field.type),
     // Go leaves out empty lists and maps that are not required ("omitempty"), so absent and empty are one.
-    zero: !field.required && (field.type.kind === 'list' || field.type.kind === 'map'),
+    // An empty metadata.managedFields is kept: it asks to forget all managers.
+    zero: !field.required && name !== 'managedFields' && (field.type.kind === 'list' || field.type.kind === 'map'),
   }]));
 }
 
