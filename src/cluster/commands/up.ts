@@ -1,5 +1,4 @@
 /** `knarr up`: from nothing to a Ready node, each stage with its time. Run again it says that all is up already. */
-import { mkdirSync } from 'node:fs';
 import { systemClock } from '../../base/clock.ts';
 import { runningPid, startDaemon, stopDaemon } from '../../base/daemon.ts';
 import { UserError } from '../../base/user-error.ts';
@@ -25,7 +24,6 @@ export const command: Command = {
     const clock = systemClock;
     const started = clock.monotonic();
     const dir = new ClusterDir({ name: text(invocation, 'name'), dataDir: text(invocation, 'data-dir') });
-    mkdirSync(dir.path, { recursive: true, mode: 0o700 });
     await withLock(dir, async () => {
       const kubeconfig = kubeconfigPath(text(invocation, 'kubeconfig'));
       if (dir.exists() && (await isUp(dir, invocation))) {
@@ -69,13 +67,14 @@ async function chooseSettings(dir: ClusterDir, invocation: Invocation): Promise<
   const wantedRuntime = text(invocation, 'runtime');
   if (wantedRuntime !== undefined && wantedRuntime !== 'containerd' && wantedRuntime !== 'simulated') throw new UserError(`--runtime ${wantedRuntime}: choose containerd or simulated.`, { exitCode: 2 });
   const known = dir.exists() ? dir.settings() : undefined;
+  const fixedPort = wantedPort ?? known?.port;
+  if (fixedPort !== undefined && runningPid(dir.pidFile('server')) === undefined && !(await portIsFree(fixedPort))) {
+    throw new UserError(`port ${fixedPort} is taken by another program. Choose another with: knarr up --port P`);
+  }
   const settings: ClusterSettings = {
     ...known ?? { name: dir.name, nodeName: defaultNodeName(), ...await claimSlot(dir, wantedPort), runtime: wantedRuntime ?? defaultRuntime() },
     ...(wantedPort === undefined ? {} : { port: wantedPort }), ...(wantedRuntime === undefined ? {} : { runtime: wantedRuntime }),
   };
-  if (runningPid(dir.pidFile('server')) === undefined && !(await portIsFree(settings.port))) {
-    throw new UserError(`port ${settings.port} is taken by another program. Choose another with: knarr up --port P`);
-  }
   dir.saveSettings(settings);
   return settings;
 }
