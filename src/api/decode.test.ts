@@ -45,11 +45,11 @@ test('unknown fields are reported with their path, and dropped', () => {
 test('values take the form Go writes', () => {
   const { object } = decodeObject(pod, {
     metadata: { creationTimestamp: null, deletionTimestamp: '2024-01-01T01:00:00.5+01:00', labels: {}, finalizers: [], annotations: { a: null } },
-    spec: { containers: [{ name: 'a', command: ['x', null], resources: { limits: { cpu: 1, memory: '1024Ki' }, requests: { cpu: '500e-3' } }, ports: [] }] },
+    spec: { nodeName: '', hostNetwork: false, priority: 0, runtimeClassName: '', containers: [{ name: 'a', command: ['x', null], resources: { limits: { cpu: 1, memory: '1024Ki' }, requests: { cpu: '500e-3' } }, ports: [] }] },
   });
   assert.deepEqual(object, {
     metadata: { deletionTimestamp: '2024-01-01T00:00:00Z', annotations: { a: '' } },
-    spec: { containers: [{ name: 'a', command: ['x', ''], resources: { limits: { cpu: '1', memory: '1Mi' }, requests: { cpu: '500e-3' } } }] },
+    spec: { priority: 0, runtimeClassName: '', containers: [{ name: 'a', command: ['x', ''], resources: { limits: { cpu: '1', memory: '1Mi' }, requests: { cpu: '500e-3' } } }] },
   });
   assert.deepEqual(decodeObject(typeOf('coordination/v1.Lease'), { spec: { renewTime: '2024-01-01T00:00:00.1234567Z' } }).object, { spec: { renewTime: '2024-01-01T00:00:00.123456Z' } });
   assert.deepEqual(decodeObject(typeOf('core/v1.Secret'), { data: { a: 'YWJj\nZGVm', b: '' } }).object, { data: { a: 'YWJjZGVm', b: '' } });

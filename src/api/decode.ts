@@ -8,7 +8,7 @@
 import type { Json, JsonObject } from '../base/json.ts';
 import { badRequest, type StatusError } from './meta/status.ts';
 import { canonicalQuantity } from './quantity.ts';
-import { typeOf, type FieldType, type Scalar, type TypeSchema } from './schema.ts';
+import { typeOf, type FieldSchema, type FieldType, type Scalar, type TypeSchema } from './schema.ts';
 
 /** Unknown fields reported per object; further ones are dropped without a word. Upstream's limit. */
 const maxReportedFields = 100;
@@ -74,7 +74,7 @@ interface State {
 }
 /** Returns the value to keep, the same one where possible; undefined drops it. Never sees null or undefined. */
 type Decoder = (value: Json, state: State) => Json | undefined;
-interface FieldDecoder { decode: Decoder; zero: boolean }
+interface FieldDecoder { decode: Decoder; omitZero: boolean }
 
 const decoders = new WeakMap<TypeSchema, Decoder>();
 
@@ -91,10 +91,14 @@ function decoderOf(type: TypeSchema): Decoder {
 function compileFields(type: TypeSchema): ReadonlyMap<string, FieldDecoder> {
   return new Map([...type.fields].map(([name, field]) => [name, {
     decode: compile(field.type),
-    // Go leaves out empty lists and maps that are not required ("omitempty"), so absent and empty are one.
-    // An empty metadata.managedFields is kept: it asks to forget all managers.
-    zero: !field.required && name !== 'managedFields' && (field.type.kind === 'list' || field.type.kind === 'map'),
+    omitZero: omitsZero(field),
   }]));
+}
+
+/** Go leaves out a zero value ("omitempty") unless the field is required or a pointer: zero and absent are one. */
+function omitsZero({ name, type, required, pointer }: FieldSchema): boolean {
+  if (required || pointer || name === 'managedFields') return false; // empty managedFields ask to forget all managers
+  return type.kind === 'list' || type.kind === 'map' || (type.kind === 'scalar' && ['string', 'bool', 'int32', 'int64', 'double', 'bytes'].includes(type.scalar));
 }
 
 function compile(type: FieldType): Decoder {
@@ -122,7 +126,7 @@ function decodeStruct(type: TypeSchema, fields: ReadonlyMap<string, FieldDecoder
       state.path.push(key);
       state.struct = type.shortName;
       const next = field.decode(child, state);
-      if (next === undefined || (field.zero && isEmpty(next))) delete value[key];
+      if (next === undefined || (field.omitZero && isZero(next))) delete value[key];
       else if (next !== child) value[key] = next;
       state.path.pop();
     }
@@ -131,7 +135,8 @@ function decodeStruct(type: TypeSchema, fields: ReadonlyMap<string, FieldDecoder
   return value;
 }
 
-function isEmpty(value: Json): boolean {
+function isZero(value: Json): boolean {
+  if (typeof value !== 'object') return value === '' || value === false || value === 0;
   if (Array.isArray(value)) return value.length === 0;
   for (const _ in value as JsonObject) return false;
   return true;

@@ -6,6 +6,7 @@
  * - number: `3`; `1.3` is field 3 of the message in field 1 (Go embeds that struct, JSON does not show it); `0`: not in protobuf.
  * - type: a scalar below, the name of a type (`PodSpec` of the same or the meta group version, `core/v1.PodSpec` of another),
  *   `[]T`, `map<T>` (keys are strings). `!`: required.
+ * - `pointer`: Go holds a pointer, so a zero value (0, '', false, {}) differs from absent. Others are left out when zero unless required.
  * - flags, upstream's `x-kubernetes-*`: `atomic`, `set`, `map(key,…)` for server-side apply; `granular`;
  *   `merge`, `merge(key)`, `replace`, `retainKeys` for strategic merge patch.
  * A type may carry `$struct: 'atomic'` (applied as a whole) and `$union`.
@@ -34,6 +35,8 @@ export interface FieldSchema {
   numbers: readonly number[];
   type: FieldType;
   required: boolean;
+  /** A zero value is a value of its own; without this it is the same as absent. Lists and maps: never. */
+  pointer?: boolean;
   /** Server-side apply topology of a list. Unset means atomic. */
   listType?: ListType;
   listMapKeys?: readonly string[];
@@ -118,7 +121,8 @@ function parseField(groupVersion: GroupVersionSchema, name: string, spec: string
     if (word === 'merge' || word === 'replace' || word === 'retainKeys') {
       patchStrategy.push(word);
       if (args) field.patchMergeKey = args;
-    } else if (word === 'granular' || (word === 'atomic' && field.type.kind !== 'list')) field.mapType = word;
+    } else if (word === 'pointer') field.pointer = true;
+    else if (word === 'granular' || (word === 'atomic' && field.type.kind !== 'list')) field.mapType = word;
     else if (word === 'atomic' || word === 'set') field.listType = word;
     else if (word === 'map') { field.listType = 'map'; field.listMapKeys = (args ?? '').split(','); }
     else throw new Error(`${groupVersion.key} ${name}: unknown flag ${flag}`);

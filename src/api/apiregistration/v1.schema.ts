@@ -23,7 +23,7 @@ export const apiregistrationV1 = defineTypes('apiregistration/v1', 'apiregistrat
     items: '2 []APIService!',
   },
   APIServiceSpec: {
-    service: '1 ServiceReference',
+    service: '1 ServiceReference pointer',
     group: '2 string',
     version: '3 string',
     insecureSkipTLSVerify: '4 bool',
@@ -37,6 +37,6 @@ export const apiregistrationV1 = defineTypes('apiregistration/v1', 'apiregistrat
   ServiceReference: {
     namespace: '1 string',
     name: '2 string',
-    port: '3 int32',
+    port: '3 int32 pointer',
   },
 });

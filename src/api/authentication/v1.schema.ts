@@ -26,8 +26,8 @@ export const authenticationV1 = defineTypes('authentication/v1', 'authentication
   },
   TokenRequestSpec: {
     audiences: '1 []string atomic',
-    boundObjectRef: '3 BoundObjectReference',
-    expirationSeconds: '4 int64',
+    boundObjectRef: '3 BoundObjectReference pointer',
+    expirationSeconds: '4 int64 pointer',
   },
   TokenRequestStatus: {
     token: '1 string',

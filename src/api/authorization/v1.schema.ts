@@ -33,8 +33,8 @@ export const authorizationV1 = defineTypes('authorization/v1', 'authorization.k8
     resource: '5 string',
     subresource: '6 string',
     name: '7 string',
-    fieldSelector: '8 FieldSelectorAttributes',
-    labelSelector: '9 LabelSelectorAttributes',
+    fieldSelector: '8 FieldSelectorAttributes pointer',
+    labelSelector: '9 LabelSelectorAttributes pointer',
   },
   ResourceRule: {
     verbs: '1 []string! atomic',
@@ -50,8 +50,8 @@ export const authorizationV1 = defineTypes('authorization/v1', 'authorization.k8
     status: '3 SubjectAccessReviewStatus',
   },
   SelfSubjectAccessReviewSpec: {
-    resourceAttributes: '1 ResourceAttributes',
-    nonResourceAttributes: '2 NonResourceAttributes',
+    resourceAttributes: '1 ResourceAttributes pointer',
+    nonResourceAttributes: '2 NonResourceAttributes pointer',
   },
   SelfSubjectRulesReview: {
     apiVersion: '0 string',
@@ -71,8 +71,8 @@ export const authorizationV1 = defineTypes('authorization/v1', 'authorization.k8
     status: '3 SubjectAccessReviewStatus',
   },
   SubjectAccessReviewSpec: {
-    resourceAttributes: '1 ResourceAttributes',
-    nonResourceAttributes: '2 NonResourceAttributes',
+    resourceAttributes: '1 ResourceAttributes pointer',
+    nonResourceAttributes: '2 NonResourceAttributes pointer',
     user: '3 string',
     groups: '4 []string atomic',
     extra: '5 map<ExtraValue>',

@@ -23,16 +23,16 @@ export const autoscalingV1 = defineTypes('autoscaling/v1', 'autoscaling/v1', {
   },
   HorizontalPodAutoscalerSpec: {
     scaleTargetRef: '1 CrossVersionObjectReference!',
-    minReplicas: '2 int32',
+    minReplicas: '2 int32 pointer',
     maxReplicas: '3 int32!',
-    targetCPUUtilizationPercentage: '4 int32',
+    targetCPUUtilizationPercentage: '4 int32 pointer',
   },
   HorizontalPodAutoscalerStatus: {
-    observedGeneration: '1 int64',
-    lastScaleTime: '2 Time',
+    observedGeneration: '1 int64 pointer',
+    lastScaleTime: '2 Time pointer',
     currentReplicas: '3 int32!',
     desiredReplicas: '4 int32!',
-    currentCPUUtilizationPercentage: '5 int32',
+    currentCPUUtilizationPercentage: '5 int32 pointer',
   },
   Scale: {
     apiVersion: '0 string',

@@ -31,7 +31,7 @@ export const certificatesV1 = defineTypes('certificates/v1', 'certificates.k8s.i
     usages: '5 []string atomic',
     extra: '6 map<ExtraValue>',
     signerName: '7 string!',
-    expirationSeconds: '8 int32',
+    expirationSeconds: '8 int32 pointer',
   },
   CertificateSigningRequestStatus: {
     conditions: '1 []CertificateSigningRequestCondition map(type)',

@@ -3,8 +3,8 @@ import { defineTypes } from '../schema.ts';
 
 export const flowcontrolV1 = defineTypes('flowcontrol/v1', 'flowcontrol.apiserver.k8s.io/v1', {
   ExemptPriorityLevelConfiguration: {
-    nominalConcurrencyShares: '1 int32',
-    lendablePercent: '2 int32',
+    nominalConcurrencyShares: '1 int32 pointer',
+    lendablePercent: '2 int32 pointer',
   },
   FlowDistinguisherMethod: {
     type: '1 string!',
@@ -32,7 +32,7 @@ export const flowcontrolV1 = defineTypes('flowcontrol/v1', 'flowcontrol.apiserve
   FlowSchemaSpec: {
     priorityLevelConfiguration: '1 PriorityLevelConfigurationReference!',
     matchingPrecedence: '2 int32',
-    distinguisherMethod: '3 FlowDistinguisherMethod',
+    distinguisherMethod: '3 FlowDistinguisherMethod pointer',
     rules: '4 []PolicyRulesWithSubjects atomic',
   },
   FlowSchemaStatus: {
@@ -44,13 +44,13 @@ export const flowcontrolV1 = defineTypes('flowcontrol/v1', 'flowcontrol.apiserve
   LimitResponse: {
     $union: 'type: queuing=Queuing',
     type: '1 string!',
-    queuing: '2 QueuingConfiguration',
+    queuing: '2 QueuingConfiguration pointer',
   },
   LimitedPriorityLevelConfiguration: {
-    nominalConcurrencyShares: '1 int32',
+    nominalConcurrencyShares: '1 int32 pointer',
     limitResponse: '2 LimitResponse',
-    lendablePercent: '3 int32',
-    borrowingLimitPercent: '4 int32',
+    lendablePercent: '3 int32 pointer',
+    borrowingLimitPercent: '4 int32 pointer',
   },
   NonResourcePolicyRule: {
     verbs: '1 []string! set',
@@ -87,8 +87,8 @@ export const flowcontrolV1 = defineTypes('flowcontrol/v1', 'flowcontrol.apiserve
   PriorityLevelConfigurationSpec: {
     $union: 'type: exempt=Exempt,limited=Limited',
     type: '1 string!',
-    limited: '2 LimitedPriorityLevelConfiguration',
-    exempt: '3 ExemptPriorityLevelConfiguration',
+    limited: '2 LimitedPriorityLevelConfiguration pointer',
+    exempt: '3 ExemptPriorityLevelConfiguration pointer',
   },
   PriorityLevelConfigurationStatus: {
     conditions: '1 []PriorityLevelConfigurationCondition map(type) merge(type)',
@@ -112,9 +112,9 @@ export const flowcontrolV1 = defineTypes('flowcontrol/v1', 'flowcontrol.apiserve
   Subject: {
     $union: 'kind: group=Group,serviceAccount=ServiceAccount,user=User',
     kind: '1 string!',
-    user: '2 UserSubject',
-    group: '3 GroupSubject',
-    serviceAccount: '4 ServiceAccountSubject',
+    user: '2 UserSubject pointer',
+    group: '3 GroupSubject pointer',
+    serviceAccount: '4 ServiceAccountSubject pointer',
   },
   UserSubject: {
     name: '1 string!',

@@ -20,11 +20,6 @@ const leafShape: Shape = { kind: 'leaf' };
 const deduced: Shape = { kind: 'deduced' };
 const leafSet: FieldSet = Object.freeze({});
 
-/**
- * Structs that Go embeds by value: they exist in every object, so adding a field to one does not add the struct itself.
- * The schema does not record pointers; for others, owning the struct as well changes nothing a client can trip over.
- */
-const byValue = new Set(['metadata', 'spec', 'status', 'template', 'strategy', 'updateStrategy', 'jobTemplate']);
 /** Defaults of list keys. A port without a protocol is a TCP port: core/v1 defaults. */
 const keyDefaults: Readonly<Record<string, JsonObject>> = { 'core/v1.ContainerPort': { protocol: 'TCP' }, 'core/v1.ServicePort': { protocol: 'TCP' } };
 
@@ -35,11 +30,16 @@ export function shapeOf(type: TypeSchema): Shape {
     let fields: Map<string, { shape: Shape; alwaysPresent: boolean }> | undefined;
     shape = type.atomic ? leafShape : {
       kind: 'struct', open: type.preserveUnknownFields === true,
-      fields: () => fields ??= new Map([...type.fields].map(([name, field]) => [name, { shape: shapeOfField(field), alwaysPresent: field.type.kind === 'list' ? field.required : byValue.has(name) }])),
+      fields: () => fields ??= new Map([...type.fields].map(([name, field]) => [name, { shape: shapeOfField(field), alwaysPresent: alwaysPresent(field) }])),
     };
     shapes.set(type, shape);
   }
   return shape;
+}
+
+/** Structs that Go holds by value and lists it never omits exist in every object: adding to one does not add the thing itself. */
+function alwaysPresent({ type, required, pointer }: FieldSchema): boolean {
+  return type.kind === 'list' ? required : type.kind === 'ref' && !pointer;
 }
 
 function shapeOfField(field: FieldSchema): Shape {

@@ -10,8 +10,8 @@ export const nodeV1 = defineTypes('node/v1', 'node.k8s.io/v1', {
     kind: '0 string',
     metadata: '1 ObjectMeta',
     handler: '2 string!',
-    overhead: '3 Overhead',
-    scheduling: '4 Scheduling',
+    overhead: '3 Overhead pointer',
+    scheduling: '4 Scheduling pointer',
   },
   RuntimeClassList: {
     apiVersion: '0 string',

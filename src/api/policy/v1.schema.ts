@@ -6,7 +6,7 @@ export const policyV1 = defineTypes('policy/v1', 'policy/v1', {
     apiVersion: '0 string',
     kind: '0 string',
     metadata: '1 ObjectMeta',
-    deleteOptions: '2 DeleteOptions',
+    deleteOptions: '2 DeleteOptions pointer',
   },
   PodDisruptionBudget: {
     apiVersion: '0 string',
@@ -22,10 +22,10 @@ export const policyV1 = defineTypes('policy/v1', 'policy/v1', {
     items: '2 []PodDisruptionBudget!',
   },
   PodDisruptionBudgetSpec: {
-    minAvailable: '1 IntOrString',
-    selector: '2 LabelSelector replace',
-    maxUnavailable: '3 IntOrString',
-    unhealthyPodEvictionPolicy: '4 string',
+    minAvailable: '1 IntOrString pointer',
+    selector: '2 LabelSelector replace pointer',
+    maxUnavailable: '3 IntOrString pointer',
+    unhealthyPodEvictionPolicy: '4 string pointer',
   },
   PodDisruptionBudgetStatus: {
     observedGeneration: '1 int64',

@@ -10,7 +10,7 @@ export const rbacV1 = defineTypes('rbac/v1', 'rbac.authorization.k8s.io/v1', {
     kind: '0 string',
     metadata: '1 ObjectMeta',
     rules: '2 []PolicyRule atomic',
-    aggregationRule: '3 AggregationRule',
+    aggregationRule: '3 AggregationRule pointer',
   },
   ClusterRoleBinding: {
     apiVersion: '0 string',

@@ -9,7 +9,7 @@ export const schedulingV1 = defineTypes('scheduling/v1', 'scheduling.k8s.io/v1',
     value: '2 int32',
     globalDefault: '3 bool',
     description: '4 string',
-    preemptionPolicy: '5 string',
+    preemptionPolicy: '5 string pointer',
   },
   PriorityClassList: {
     apiVersion: '0 string',

@@ -15,17 +15,17 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
     items: '2 []CSIDriver!',
   },
   CSIDriverSpec: {
-    attachRequired: '1 bool',
-    podInfoOnMount: '2 bool',
+    attachRequired: '1 bool pointer',
+    podInfoOnMount: '2 bool pointer',
     volumeLifecycleModes: '3 []string set',
-    storageCapacity: '4 bool',
-    fsGroupPolicy: '5 string',
+    storageCapacity: '4 bool pointer',
+    fsGroupPolicy: '5 string pointer',
     tokenRequests: '6 []TokenRequest atomic',
-    requiresRepublish: '7 bool',
-    seLinuxMount: '8 bool',
-    nodeAllocatableUpdatePeriodSeconds: '9 int64',
-    serviceAccountTokenInSecrets: '10 bool',
-    preventPodSchedulingIfMissing: '11 bool',
+    requiresRepublish: '7 bool pointer',
+    seLinuxMount: '8 bool pointer',
+    nodeAllocatableUpdatePeriodSeconds: '9 int64 pointer',
+    serviceAccountTokenInSecrets: '10 bool pointer',
+    preventPodSchedulingIfMissing: '11 bool pointer',
   },
   CSINode: {
     apiVersion: '0 string',
@@ -37,7 +37,7 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
     name: '1 string!',
     nodeID: '2 string!',
     topologyKeys: '3 []string atomic',
-    allocatable: '4 VolumeNodeResources',
+    allocatable: '4 VolumeNodeResources pointer',
   },
   CSINodeList: {
     apiVersion: '0 string',
@@ -52,10 +52,10 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
     apiVersion: '0 string',
     kind: '0 string',
     metadata: '1 ObjectMeta',
-    nodeTopology: '2 LabelSelector',
+    nodeTopology: '2 LabelSelector pointer',
     storageClassName: '3 string!',
-    capacity: '4 Quantity',
-    maximumVolumeSize: '5 Quantity',
+    capacity: '4 Quantity pointer',
+    maximumVolumeSize: '5 Quantity pointer',
   },
   CSIStorageCapacityList: {
     apiVersion: '0 string',
@@ -69,10 +69,10 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
     metadata: '1 ObjectMeta',
     provisioner: '2 string!',
     parameters: '3 map<string>',
-    reclaimPolicy: '4 string',
+    reclaimPolicy: '4 string pointer',
     mountOptions: '5 []string atomic',
-    allowVolumeExpansion: '6 bool',
-    volumeBindingMode: '7 string',
+    allowVolumeExpansion: '6 bool pointer',
+    volumeBindingMode: '7 string pointer',
     allowedTopologies: '8 []core/v1.TopologySelectorTerm atomic',
   },
   StorageClassList: {
@@ -83,7 +83,7 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
   },
   TokenRequest: {
     audience: '1 string!',
-    expirationSeconds: '2 int64',
+    expirationSeconds: '2 int64 pointer',
   },
   VolumeAttachment: {
     apiVersion: '0 string',
@@ -99,8 +99,8 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
     items: '2 []VolumeAttachment!',
   },
   VolumeAttachmentSource: {
-    persistentVolumeName: '1 string',
-    inlineVolumeSpec: '2 core/v1.PersistentVolumeSpec',
+    persistentVolumeName: '1 string pointer',
+    inlineVolumeSpec: '2 core/v1.PersistentVolumeSpec pointer',
   },
   VolumeAttachmentSpec: {
     attacher: '1 string!',
@@ -110,8 +110,8 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
   VolumeAttachmentStatus: {
     attached: '1 bool!',
     attachmentMetadata: '2 map<string>',
-    attachError: '3 VolumeError',
-    detachError: '4 VolumeError',
+    attachError: '3 VolumeError pointer',
+    detachError: '4 VolumeError pointer',
   },
   VolumeAttributesClass: {
     apiVersion: '0 string',
@@ -129,9 +129,9 @@ export const storageV1 = defineTypes('storage/v1', 'storage.k8s.io/v1', {
   VolumeError: {
     time: '1 Time',
     message: '2 string',
-    errorCode: '3 int32',
+    errorCode: '3 int32 pointer',
   },
   VolumeNodeResources: {
-    count: '1 int32',
+    count: '1 int32 pointer',
   },
 });
