@@ -1,0 +1,222 @@
+/**
+ * One step for one pod: read the runtime, publish status, do what the plan says. Called again and again by the pod's worker, and correct
+ * from any state it finds. Volumes, images and the sandbox are prepared side by side. Behaviour: upstream's SyncPod, SyncTerminatingPod, SyncTerminatedPod.
+ */
+import type { Container, EphemeralContainer, Pod, PodStatus } from '../api/core/v1.ts';
+import type { Clock } from '../base/clock.ts';
+import { GrpcError } from '../base/grpc-status.ts';
+import type { Logger } from '../base/log.ts';
+import type { KubeletConfig } from './config.ts';
+import type { ContainerKiller } from './container-killer.ts';
+import { type ContainerStarter, type StartContext, StartError } from './container-starter.ts';
+import { type NodeFacts, sandboxConfig } from './cri-config.ts';
+import type { EnvironmentSources } from './environment.ts';
+import type { Host } from './host.ts';
+import type { ImageManager } from './image-manager.ts';
+import { podDir, podLogDir, uidOf } from './names.ts';
+import type { ObjectCache } from './object-cache.ts';
+import { type PodPlan, planPod } from './plan.ts';
+import { hostsFile, parseResolvConf, podDns, podHostname } from './pod-network-files.ts';
+import { type PodState, type StateReader, isExited, latest, podIPs } from './pod-state.ts';
+import type { ProbeManager } from './probes/probe-manager.ts';
+import type { Recorder } from './recorder.ts';
+import { podCgroupLimits, qosClass } from './resources.ts';
+import type { PodSandboxConfig, Runtime } from './runtime/runtime.ts';
+import { type StatusOverride, buildStatus } from './status-builder.ts';
+import type { StatusManager } from './status-manager.ts';
+import type { TokenManager } from './token-manager.ts';
+import type { MountedVolume, VolumeContext } from './volumes/plugin.ts';
+import { VolumeError, type VolumeManager } from './volumes/volume-manager.ts';
+
+const retryMs = 10_000;
+
+export interface SyncerOptions {
+  runtime: Runtime; reader: StateReader; host: Host; images: ImageManager; volumes: VolumeManager; objects: ObjectCache; tokens: TokenManager;
+  probes: ProbeManager; starter: ContainerStarter; killer: ContainerKiller; statuses: StatusManager; recorder: Recorder; clock: Clock; log: Logger;
+  config: KubeletConfig; node: NodeFacts; runtimeName: string; hostIPs: readonly string[];
+  environment(pod: Pod, podIPs: readonly string[]): EnvironmentSources;
+  resolveClaim: VolumeContext['resolveClaim'];
+  /** The apiserver's copy, with conditions others wrote. */
+  latestPod(pod: Pod): Pod | undefined;
+}
+export interface SyncResult {
+  /** The pod has ended: terminate what is left. */
+  terminal: boolean;
+  /** Sync again at once. */
+  again: boolean;
+  retryAfterMs: number | undefined;
+}
+export interface PodSyncer {
+  sync(pod: Pod, options: { urgent: boolean; signal: AbortSignal }): Promise<SyncResult>;
+  /** Stops everything. Resolves when nothing runs. */
+  terminate(pod: Pod, options: { graceSeconds: number | undefined; override: StatusOverride | undefined; signal: AbortSignal }): Promise<void>;
+  /** Frees what the pod held on the node; `remove`: its containers' records too. */
+  cleanUp(pod: Pod, options: { override: StatusOverride | undefined; remove: boolean; lost: boolean }): Promise<void>;
+}
+
+export function createPodSyncer(options: SyncerOptions): PodSyncer {
+  const { runtime, reader, host, images, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node } = options;
+  /** Start problems by pod, then container. */
+  const problems = new Map<string, Map<string, { reason: string; message: string }>>();
+  const problemsOf = (uid: string) => { let map = problems.get(uid); if (!map) { map = new Map(); problems.set(uid, map); } return map; };
+
+  function previousStatus(pod: Pod): PodStatus | undefined {
+    const api = options.latestPod(pod)?.status ?? pod.status;
+    const own = statuses.get(uidOf(pod));
+    return own ? { ...own, conditions: [...(api?.conditions ?? []).filter(({ type }) => !own.conditions?.some((mine) => mine.type === type)), ...(own.conditions ?? [])] } : api;
+  }
+
+  function publish(pod: Pod, state: PodState, terminal: boolean, override?: StatusOverride) {
+    const previous = previousStatus(pod);
+    probes.update(pod, state, (name, containerId) => {
+      const known = [...(previous?.containerStatuses ?? []), ...(previous?.initContainerStatuses ?? [])].find((status) => status.name === name && status.containerID?.endsWith(containerId));
+      return known ? { ready: known.ready, started: known.started ?? false } : undefined;
+    });
+    const status = buildStatus({ pod, state, problems: problemsOf(uidOf(pod)), runtimeName: options.runtimeName, probes, hostIPs: options.hostIPs, previous, terminal, override });
+    statuses.set(pod, status);
+    return status;
+  }
+
+  /** Undefined while there is time; else what to end the pod with. */
+  function deadline(pod: Pod): { override?: StatusOverride; inMs?: number } {
+    if (pod.spec.activeDeadlineSeconds === undefined) return {};
+    const start = statuses.get(uidOf(pod))?.startTime ?? pod.status?.startTime;
+    if (!start) return {};
+    const left = Date.parse(start) + pod.spec.activeDeadlineSeconds * 1000 - clock.now();
+    if (left > 0) return { inMs: left };
+    return { override: { phase: 'Failed', reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' } };
+  }
+
+  async function ensureSandbox(pod: Pod, plan: PodPlan, cgroupParent: string, signal: AbortSignal): Promise<{ id: string; config: PodSandboxConfig }> {
+    const resolv = parseResolvConf(host.simulated || !config.resolvConf ? '' : await host.readFile(config.resolvConf) ?? '');
+    const dns = podDns(pod, resolv, { dns: config.clusterDNS, domain: config.clusterDomain });
+    let made: PodSandboxConfig;
+    try {
+      made = sandboxConfig(pod, plan.attempt, dns, cgroupParent, config, node);
+      if (!plan.createSandbox) return { id: plan.sandboxId!, config: made };
+      for (const warning of dns.warnings) recorder.event(pod, 'Warning', warning.reason, warning.message);
+      await host.makeDir(podLogDir(config.podLogsDir, pod), 0o755);
+      return { id: await runtime.runPodSandbox(made, { ...(pod.spec.runtimeClassName ? { runtimeHandler: pod.spec.runtimeClassName } : {}), signal }), config: made };
+    } catch (error) {
+      recorder.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${(error as Error).message}`);
+      throw error;
+    }
+  }
+
+  async function writeHosts(pod: Pod, ips: readonly string[]): Promise<string> {
+    if (host.simulated) return '';
+    const path = `${podDir(config.rootDir, uidOf(pod))}/etc-hosts`;
+    const own = pod.spec.hostNetwork ? await host.readFile('/etc/hosts') ?? '' : '';
+    await host.writeFile(path, hostsFile(pod, ips, podHostname(pod, config.clusterDomain, node.nodeName), own), 0o644);
+    return path;
+  }
+
+  /** Starts them in order; answers what failed first in waiting time. */
+  async function startAll(pod: Pod, list: readonly (Container | EphemeralContainer)[], context: StartContext): Promise<{ started: number; retryAfterMs: number | undefined }> {
+    const notes = problemsOf(uidOf(pod));
+    let started = 0;
+    let retryAfterMs: number | undefined;
+    for (const container of list) {
+      if (context.signal?.aborted) break;
+      try {
+        await starter.start(pod, container, context);
+        notes.delete(container.name);
+        started++;
+      } catch (error) {
+        if (!(error instanceof StartError)) throw error;
+        notes.set(container.name, { reason: error.reason, message: error.message });
+        retryAfterMs = Math.min(retryAfterMs ?? Infinity, Math.max(1, error.retryAfterMs));
+      }
+    }
+    return { started, retryAfterMs };
+  }
+
+  async function mountAll(pod: Pod, ips: readonly string[], urgent: boolean): Promise<ReadonlyMap<string, MountedVolume>> {
+    const sources = options.environment(pod, ips);
+    return volumes.ensure(pod, { pod, config, host, objects, tokens, addresses: sources.addresses, allocatable: sources.allocatable, resolveClaim: options.resolveClaim }, urgent);
+  }
+
+  const syncer: PodSyncer = {
+    async sync(pod, { urgent, signal }) {
+      const uid = uidOf(pod);
+      let state = await reader.read(uid);
+      const over = deadline(pod);
+      if (over.override && !signal.aborted) recorder.event(pod, 'Normal', 'DeadlineExceeded', over.override.message);
+      const status = publish(pod, state, false, over.override);
+      if (status.phase === 'Succeeded' || status.phase === 'Failed') return { terminal: true, again: false, retryAfterMs: undefined };
+      objects.register(pod);
+
+      const plan = planPod(pod, state, probes);
+      if (plan.createSandbox && state.sandboxes.length > 0) recorder.event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
+      if (plan.killPod) await killer.killPod(pod, state, {});
+      else await Promise.all(plan.kill.map(({ record, spec, reason, message }) => killer.killContainer(pod, record, spec, podIPs(state)[0] ?? '', { reason, message })));
+      let acted = plan.kill.length > 0 || (plan.killPod && state.sandboxes.length > 0);
+      let result: { started: number; retryAfterMs: number | undefined } = { started: 0, retryAfterMs: undefined };
+      let again = false;
+
+      if (!plan.killPod || plan.createSandbox) {
+        const cgroup = config.cgroupsPerQOS ? await host.ensurePodCgroup(uid, qosClass(pod), podCgroupLimits(pod)) : { parent: '' };
+        const wanted = [...plan.startEphemeral, ...plan.startInit, ...plan.start];
+        // Side by side; the image check only warms up what the start does again cheaply.
+        const [mounted, sandbox] = await Promise.allSettled([mountAll(pod, podIPs(state), urgent), ensureSandbox(pod, plan, cgroup.parent, signal)]);
+        acted ||= plan.createSandbox;
+        if (sandbox.status === 'rejected') throw sandbox.reason;
+        if (mounted.status === 'rejected') {
+          if (plan.createSandbox) publish(pod, await reader.read(uid), false);
+          if (!(mounted.reason instanceof VolumeError)) throw mounted.reason;
+          log.debug({ pod: pod.metadata.name, err: mounted.reason }, 'volumes are not ready');
+          return { terminal: false, again: false, retryAfterMs: mounted.reason.retryAfterMs };
+        }
+        if (wanted.length > 0) {
+          if (plan.createSandbox) state = await reader.read(uid);
+          const ips = pod.spec.hostNetwork ? options.hostIPs : podIPs(state);
+          // The address shows before images are pulled and containers start.
+          if (plan.createSandbox) publish(pod, state, false);
+          const context: StartContext = {
+            state, sandboxId: sandbox.value.id, sandboxConfig: sandbox.value.config, podIP: ips[0] ?? '', environment: options.environment(pod, ips),
+            volumes: mounted.value, hostsPath: await writeHosts(pod, ips), signal,
+          };
+          result = await startAll(pod, wanted, context);
+          acted = true;
+          again = result.started > 0 && plan.startInit.length > 0;
+        }
+      }
+      if (acted) publish(pod, await reader.read(uid), false);
+      const waits = [result.retryAfterMs, over.inMs].filter((ms) => ms !== undefined);
+      return { terminal: false, again, retryAfterMs: waits.length > 0 ? Math.min(...waits) : undefined };
+    },
+
+    async terminate(pod, { graceSeconds, override, signal }) {
+      const uid = uidOf(pod);
+      const state = await reader.read(uid);
+      publish(pod, state, false, override);
+      probes.stopLiveness(uid);
+      await killer.killPod(pod, state, { graceSeconds, signal });
+      const after = await reader.read(uid);
+      const left = after.containers.filter((record) => record.state === 'CONTAINER_RUNNING');
+      if (left.length > 0) throw new Error(`detected running containers after a successful KillPod, CRI violation: [${left.map(({ name }) => name).join(' ')}]`);
+      probes.remove(uid);
+      publish(pod, after, true, override);
+    },
+
+    async cleanUp(pod, { override, remove, lost }) {
+      const uid = uidOf(pod);
+      if (!lost) publish(pod, await reader.read(uid), true, override);
+      probes.remove(uid);
+      objects.unregister(uid);
+      tokens.forget(uid);
+      problems.delete(uid);
+      await volumes.tearDown(uid);
+      if (config.cgroupsPerQOS) await host.removePodCgroup(uid, pod.status?.qosClass ?? qosClass(pod));
+      if (!lost) statuses.finish(pod);
+      if (!remove) return;
+      const state = await reader.read(uid);
+      await Promise.all(state.sandboxes.map((sandbox) => runtime.removePodSandbox(sandbox.id)));
+      await Promise.all(state.containers.filter((record) => isExited(record) && !state.sandboxes.some(({ id }) => id === record.podSandboxId)).map((record) => runtime.removeContainer(record.id)));
+      await host.removeTree(podLogDir(config.podLogsDir, pod));
+    },
+  };
+  return syncer;
+}
+
+export function syncRetryMs(error: unknown): number { return error instanceof GrpcError && error.code === 'UNAVAILABLE' ? 1000 : retryMs; }
