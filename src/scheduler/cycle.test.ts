@@ -19,6 +19,9 @@ function schedule(pod: PodParts, nodes: NodeParts[], bound: PodParts[] = []): st
 const affinity = (key: string, operator: string, values?: string[]) => ({ affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key, operator, ...(values ? { values } : {}) }] }] } } } });
 const foo = { key: 'foo', value: 'bar', effect: 'NoSchedule' };
 
+const spread = (whenUnsatisfiable: string, more: object = {}) => ({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable, labelSelector: { matchLabels: { app: 'x' } }, ...more }] });
+const zones: NodeParts[] = ['a', 'b'].map((name) => ({ name, labels: { zone: `z-${name}` } }));
+const appX = { labels: { app: 'x' } };
 const cases: { name: string; pod?: PodParts; nodes: NodeParts[]; bound?: PodParts[]; expect: string }[] = [
   { name: 'no nodes', nodes: [], expect: 'no nodes available to schedule pods' },
   { name: 'the emptiest node wins', pod: { cpu: '1' }, nodes: [{ name: 'a' }, { name: 'b' }], bound: [{ node: 'a', cpu: '2' }], expect: 'b' },
@@ -37,6 +40,12 @@ const cases: { name: string; pod?: PodParts; nodes: NodeParts[]; bound?: PodPart
   { name: 'host port taken', pod: { hostPort: 80 }, nodes: [{ name: 'a' }], bound: [{ node: 'a', hostPort: 80 }], expect: "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports." },
   { name: 'host port free elsewhere', pod: { hostPort: 80 }, nodes: [{ name: 'a' }, { name: 'b' }], bound: [{ node: 'a', hostPort: 80 }], expect: 'b' },
   { name: 'a big image draws', pod: { image: 'big:1' }, nodes: [{ name: 'a' }, { name: 'b', images: [['big:1', 2 ** 31]] }], expect: 'b' },
+  { name: 'spread: the emptier zone', pod: { ...appX, spec: spread('DoNotSchedule') }, nodes: zones, bound: [{ node: 'a', ...appX }], expect: 'b' },
+  { name: 'spread: too uneven', pod: { ...appX, cpu: '1', spec: { ...spread('DoNotSchedule'), nodeSelector: { pick: 'a' } } }, nodes: [{ name: 'a', labels: { zone: 'z-a', pick: 'a' } }, zones[1]!, { name: 'c', labels: { zone: 'z-c', pick: 'a' }, cpu: '500m' }], bound: [{ node: 'a', ...appX }], expect: "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) didn't match pod topology spread constraints." },
+  { name: 'spread: a node without the key', pod: { ...appX, spec: spread('DoNotSchedule') }, nodes: [{}], expect: "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required label)." },
+  { name: 'spread: other namespaces don\'t count', pod: { ...appX, spec: spread('DoNotSchedule'), cpu: '1' }, nodes: zones, bound: [{ node: 'a', ...appX, metadata: { namespace: 'other' } }, { node: 'b', cpu: '3' }], expect: 'a' },
+  { name: 'spread: fewer domains than asked', pod: { ...appX, spec: spread('DoNotSchedule', { minDomains: 3 }) }, nodes: zones, bound: [{ node: 'a', ...appX }, { node: 'b', ...appX }], expect: "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints." },
+  { name: 'spread: preferred', pod: { ...appX, spec: spread('ScheduleAnyway') }, nodes: zones, bound: [{ node: 'a', ...appX }], expect: 'b' },
   { name: 'reasons are counted over nodes', pod: { cpu: '3' }, nodes: [{ cpu: '1' }, { cpu: '2' }, { unschedulable: true }], expect: '0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.' },
 ];
 for (const { name, pod, nodes, bound, expect } of cases) {

@@ -10,12 +10,9 @@ export const nodeAffinity = definePlugin<NodeMatcher>({
   name: 'NodeAffinity',
   requeueOn: [{ resource: nodes, on: ['add', 'update'] }],
   preFilter({ pod }) {
-    const required = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-    const simple = Object.entries(pod.spec.nodeSelector ?? {});
-    if (!required && simple.length === 0) return 'skip';
-    const matches = required && compileNodeSelector(required);
-    const state: NodeMatcher = (node) => simple.every(([key, value]) => node.metadata.labels?.[key] === value) && (!matches || matches(node));
-    const names = required?.nodeSelectorTerms.map((term) => term.matchFields?.find(({ key, operator }) => key === 'metadata.name' && operator === 'In')?.values);
+    const state = nodeRequirementOf(pod);
+    if (!state) return 'skip';
+    const names = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms.map((term) => term.matchFields?.find(({ key, operator }) => key === 'metadata.name' && operator === 'In')?.values);
     // Every alternative names its nodes: only those need be looked at (DaemonSet pods).
     return names && names.length > 0 && names.every((list) => list !== undefined) ? { state, nodeNames: new Set(names.flat()) } : { state };
   },
@@ -25,6 +22,15 @@ export const nodeAffinity = definePlugin<NodeMatcher>({
   normalize: (scores) => normalizeByMax(scores, false),
   weight: 2,
 });
+
+/** spec.nodeSelector and the required node affinity as one predicate; undefined when the pod has neither. */
+export function nodeRequirementOf(pod: Pod): NodeMatcher | undefined {
+  const required = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  const simple = Object.entries(pod.spec.nodeSelector ?? {});
+  if (!required && simple.length === 0) return undefined;
+  const matches = required && compileNodeSelector(required);
+  return (node) => simple.every(([key, value]) => node.metadata.labels?.[key] === value) && (!matches || matches(node));
+}
 
 function preferencesOf(pod: Pod): Preferences | undefined {
   const preferred = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
