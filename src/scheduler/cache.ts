@@ -14,9 +14,17 @@ export class SchedulerCache implements Snapshot {
   readonly #placed = new Map<string, string>();
   readonly #homeless = new Map<string, Map<string, PodInfo>>();
   readonly #assumed = new Set<string>();
+  readonly #withAffinity = new Set<NodeInfo>();
+  readonly #withRequiredAntiAffinity = new Set<NodeInfo>();
+  readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
 
   get nodes(): readonly NodeInfo[] { return this.#list; }
   node(name: string): NodeInfo | undefined { return this.#byName.get(name); }
+  nodesWithAffinity(): Iterable<NodeInfo> { return this.#withAffinity; }
+  nodesWithRequiredAntiAffinity(): Iterable<NodeInfo> { return this.#withRequiredAntiAffinity; }
+  namespaceLabels(name: string): Readonly<Record<string, string>> { return this.#namespaces.get(name) ?? {}; }
+  setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void { this.#namespaces.set(name, labels ?? {}); }
+  removeNamespace(name: string): void { this.#namespaces.delete(name); }
 
   setNode(node: Node): void {
     const known = this.#byName.get(node.metadata.name);
@@ -26,6 +34,7 @@ export class SchedulerCache implements Snapshot {
     this.#list.push(info);
     for (const pod of this.#homeless.get(info.name)?.values() ?? []) info.addPod(pod);
     this.#homeless.delete(info.name);
+    this.#index(info);
   }
 
   removeNode(name: string): void {
@@ -33,6 +42,8 @@ export class SchedulerCache implements Snapshot {
     if (!info) return;
     this.#byName.delete(name);
     this.#list = this.#list.filter((node) => node !== info);
+    this.#withAffinity.delete(info);
+    this.#withRequiredAntiAffinity.delete(info);
     if (info.pods.size > 0) this.#homeless.set(name, new Map(info.pods));
   }
 
@@ -67,7 +78,7 @@ export class SchedulerCache implements Snapshot {
   #place(pod: PodInfo, nodeName: string): void {
     this.#placed.set(pod.uid, nodeName);
     const node = this.#byName.get(nodeName);
-    if (node) { node.addPod(pod); return; }
+    if (node) { node.addPod(pod); this.#index(node); return; }
     let waiting = this.#homeless.get(nodeName);
     if (!waiting) this.#homeless.set(nodeName, waiting = new Map());
     waiting.set(pod.uid, pod);
@@ -77,7 +88,14 @@ export class SchedulerCache implements Snapshot {
     const nodeName = this.#placed.get(uid);
     if (nodeName === undefined) return;
     this.#placed.delete(uid);
-    this.#byName.get(nodeName)?.removePod(uid);
+    const node = this.#byName.get(nodeName);
+    if (node) { node.removePod(uid); this.#index(node); }
     this.#homeless.get(nodeName)?.delete(uid);
+  }
+
+  #index(node: NodeInfo): void {
+    for (const [set, member] of [[this.#withAffinity, node.podsWithAffinity], [this.#withRequiredAntiAffinity, node.podsWithRequiredAntiAffinity]] as const) {
+      if (member.size > 0) set.add(node); else set.delete(node);
+    }
   }
 }

@@ -21,6 +21,10 @@ const foo = { key: 'foo', value: 'bar', effect: 'NoSchedule' };
 
 const spread = (whenUnsatisfiable: string, more: object = {}) => ({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable, labelSelector: { matchLabels: { app: 'x' } }, ...more }] });
 const zones: NodeParts[] = ['a', 'b'].map((name) => ({ name, labels: { zone: `z-${name}` } }));
+const podAffinity = (kind: 'podAffinity' | 'podAntiAffinity', app: string, preferred = false) => {
+  const term = { topologyKey: 'zone', labelSelector: { matchLabels: { app } } };
+  return { affinity: { [kind]: preferred ? { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }] } : { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
+};
 const appX = { labels: { app: 'x' } };
 const cases: { name: string; pod?: PodParts; nodes: NodeParts[]; bound?: PodParts[]; expect: string }[] = [
   { name: 'no nodes', nodes: [], expect: 'no nodes available to schedule pods' },
@@ -46,6 +50,14 @@ const cases: { name: string; pod?: PodParts; nodes: NodeParts[]; bound?: PodPart
   { name: 'spread: other namespaces don\'t count', pod: { ...appX, spec: spread('DoNotSchedule'), cpu: '1' }, nodes: zones, bound: [{ node: 'a', ...appX, metadata: { namespace: 'other' } }, { node: 'b', cpu: '3' }], expect: 'a' },
   { name: 'spread: fewer domains than asked', pod: { ...appX, spec: spread('DoNotSchedule', { minDomains: 3 }) }, nodes: zones, bound: [{ node: 'a', ...appX }, { node: 'b', ...appX }], expect: "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints." },
   { name: 'spread: preferred', pod: { ...appX, spec: spread('ScheduleAnyway') }, nodes: zones, bound: [{ node: 'a', ...appX }], expect: 'b' },
+  { name: 'affinity: beside the other', pod: { spec: podAffinity('podAffinity', 'x') }, nodes: zones, bound: [{ node: 'b', ...appX }], expect: 'b' },
+  { name: 'affinity: nobody there', pod: { spec: podAffinity('podAffinity', 'x') }, nodes: zones, expect: "0/2 nodes are available: 2 node(s) didn't match pod affinity rules." },
+  { name: 'affinity: the first of its kind', pod: { ...appX, spec: podAffinity('podAffinity', 'x') }, nodes: [zones[0]!], expect: 'a' },
+  { name: 'anti-affinity: elsewhere', pod: { spec: podAffinity('podAntiAffinity', 'x') }, nodes: zones, bound: [{ node: 'a', ...appX }], expect: 'b' },
+  { name: 'anti-affinity: nowhere', pod: { spec: podAffinity('podAntiAffinity', 'x') }, nodes: [zones[0]!], bound: [{ node: 'a', ...appX }], expect: "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules." },
+  { name: 'anti-affinity of a running pod', pod: appX, nodes: [zones[0]!], bound: [{ node: 'a', spec: podAffinity('podAntiAffinity', 'x') }], expect: "0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules." },
+  { name: 'preferred affinity', pod: { spec: podAffinity('podAffinity', 'x', true) }, nodes: zones, bound: [{ node: 'b', ...appX }], expect: 'b' },
+  { name: 'preferred anti-affinity', pod: { spec: podAffinity('podAntiAffinity', 'x', true) }, nodes: zones, bound: [{ node: 'a', ...appX }], expect: 'b' },
   { name: 'reasons are counted over nodes', pod: { cpu: '3' }, nodes: [{ cpu: '1' }, { cpu: '2' }, { unschedulable: true }], expect: '0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.' },
 ];
 for (const { name, pod, nodes, bound, expect } of cases) {

@@ -69,17 +69,17 @@ export class SchedulingCycle {
       if (only) for (const node of all) if (!refusals.has(node)) refusals.set(node, notSelected);
       return refuse(all.length, refusals, refusedBy.size > 0 ? refusedBy : new Set(['NodeAffinity']));
     }
-    return { outcome: 'chosen', node: feasible.length === 1 ? feasible[0]! : this.#best(pod, feasible, states), evaluated: looked, feasible: feasible.length };
+    return { outcome: 'chosen', node: feasible.length === 1 ? feasible[0]! : this.#best(pod, feasible, states, snapshot), evaluated: looked, feasible: feasible.length };
   }
 
   /** The node with the highest weighted sum of scores; among equals, any. */
-  #best(pod: PodInfo, nodes: readonly NodeInfo[], states: ReadonlyMap<Plugin, unknown>): NodeInfo {
+  #best(pod: PodInfo, nodes: readonly NodeInfo[], states: ReadonlyMap<Plugin, unknown>, snapshot: Snapshot): NodeInfo {
     const totals = new Float64Array(nodes.length);
     for (const plugin of this.#plugins) {
       if (!plugin.score) continue;
       let state = states.get(plugin);
       if (plugin.preScore) {
-        state = plugin.preScore(pod, nodes, state);
+        state = plugin.preScore(pod, nodes, state, snapshot);
         if (state === 'skip') continue;
       }
       const scores = nodes.map((node) => plugin.score!(state as never, node, pod));

@@ -32,6 +32,10 @@ export interface EventRegistration {
 export interface Snapshot {
   readonly nodes: readonly NodeInfo[];
   node(name: string): NodeInfo | undefined;
+  /** Nodes with a pod that has any affinity, or a required anti-affinity, to others. */
+  nodesWithAffinity(): Iterable<NodeInfo>;
+  nodesWithRequiredAntiAffinity(): Iterable<NodeInfo>;
+  namespaceLabels(name: string): Readonly<Record<string, string>>;
 }
 
 export interface PreFilterResult<State> {
@@ -51,7 +55,7 @@ export interface Plugin<State = unknown> {
   preFilter?(pod: PodInfo, snapshot: Snapshot): PreFilterResult<State> | Refusal | 'skip';
   filter?(state: State, node: NodeInfo, pod: PodInfo): Refusal | undefined;
   /** Once per pod over the nodes that passed. 'skip': all scores are equal. */
-  preScore?(pod: PodInfo, nodes: readonly NodeInfo[], state: State | undefined): unknown;
+  preScore?(pod: PodInfo, nodes: readonly NodeInfo[], state: State | undefined, snapshot: Snapshot): unknown;
   /** 0 to 100, higher is better, unless `normalize` maps it there. `state` is preScore's, else preFilter's. */
   score?(state: never, node: NodeInfo, pod: PodInfo): number;
   normalize?(scores: number[], nodes: readonly NodeInfo[], pod: PodInfo): void;

@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Pod, PodCondition } from '../api/core/v1.ts';
 import { isNotFound } from '../api/meta/status.ts';
-import { nodes, pods } from '../api/resources.ts';
+import { namespaces, nodes, pods } from '../api/resources.ts';
 import type { ApiObject, Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { InformerFactory } from '../client/informer.ts';
@@ -100,6 +100,8 @@ class Scheduler {
         this.#event(pods, 'delete', pod, pod);
       },
     });
+    const setNamespace = ({ metadata }: ApiObject) => this.#cache.setNamespace(metadata.name, metadata.labels);
+    informers.informer(namespaces).addHandler({ onAdd: setNamespace, onUpdate: (_, namespace) => setNamespace(namespace), onDelete: ({ metadata }) => this.#cache.removeNamespace(metadata.name) });
     const others = new Set(plugins.flatMap((plugin) => plugin.requeueOn.map((registration) => registration.resource)));
     others.delete(nodes);
     others.delete(pods);

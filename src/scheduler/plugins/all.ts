@@ -1,6 +1,7 @@
 /** The default profile, in upstream's order: cheap and decisive filters first. Source: scheduler/apis/config/v1/default_plugins.go. */
 import type { Plugin } from '../framework.ts';
 import { imageLocality } from './image-locality.ts';
+import { interPodAffinity } from './inter-pod-affinity.ts';
 import { nodeAffinity } from './node-affinity.ts';
 import { nodeName } from './node-name.ts';
 import { nodePorts } from './node-ports.ts';
@@ -12,5 +13,5 @@ import { taintToleration } from './taint-toleration.ts';
 
 export const defaultPlugins: readonly Plugin[] = [
   schedulingGates, nodeUnschedulable, nodeName, taintToleration, nodeAffinity, nodePorts, nodeResourcesFit,
-  podTopologySpread, nodeResourcesBalancedAllocation, imageLocality,
+  podTopologySpread, interPodAffinity, nodeResourcesBalancedAllocation, imageLocality,
 ];
