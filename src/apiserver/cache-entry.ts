@@ -53,7 +53,7 @@ export class CacheEntry {
       const version = `"resourceVersion":"${this.revision}",`;
       const bytes = Buffer.allocUnsafeSlow(raw.length + version.length);
       bytes.set(head, 0);
-      bytes.latin1Write(version, head.length);
+      bytes.write(version, head.length, 'latin1');
       bytes.set(raw.subarray(head.length), head.length + version.length);
       this.#bytes = bytes;
     } else this.#bytes = Buffer.from(JSON.stringify(this.object));

@@ -131,6 +131,10 @@ export interface Strategy<T extends ApiObject = ApiObject> {
   generation?: 'spec' | 'none';
   /** For kinds that end gracefully: how long until removal, in seconds, from the options and the object; 0 removes at once. */
   gracePeriodSeconds?(object: T, requested: number | undefined): number;
+  /** Something beside metadata.finalizers keeps a deleted object for now (namespaces: spec.finalizers). */
+  holdsDeletion?(object: T): boolean;
+  /** Changes an object that is marked as deleted and stays for now (namespaces: status.phase Terminating). */
+  prepareForDelete?(object: Draft<T>): void;
   /** Propagation when the client does not say: most kinds 'background'; 'orphan' for ReplicationController v1 as upstream. */
   defaultPropagation?: 'background' | 'orphan' | 'none';
 }
@@ -159,6 +163,8 @@ export interface ResourceEntry<T extends ApiObject = ApiObject> {
   alias?: { of: ResourceNames; toStored(object: JsonObject): JsonObject; fromStored(object: JsonObject): JsonObject };
   /** Create-only kinds that answer and store nothing (reviews): returns the object to answer with. */
   answer?(object: T, context: StrategyContext & { namespace: string }): Promise<JsonObject>;
+  /** DELETE answers with the object rather than a Status once it is gone (pods, services …). Default: by upstream's list. */
+  returnsDeleted?: boolean;
   /** Objects vanish after this long (events: one hour). */
   ttlSeconds?: number;
 }

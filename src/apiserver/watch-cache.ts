@@ -73,9 +73,11 @@ export class Watcher {
   #ended = false;
   /** Runs when there is something to take, or the watch ended. */
   onReady: (() => void) | undefined;
+  /** Runs once when the watch ends, whoever ended it. */
+  onEnd: (() => void) | undefined;
   readonly #bookmarkAfterInitial: boolean;
   readonly #startRevision: number;
-  /** The newest revision this watcher was given or has passed. */
+
   constructor(cache: WatchCache, scope: WatchScope, startRevision: number, initial: readonly CacheEntry[], bookmarkAfterInitial: boolean) {
     this.#cache = cache;
     this.scope = scope;
@@ -144,6 +146,7 @@ export class Watcher {
     if (this.#ended) return;
     this.#ended = true;
     this.#cache.remove(this);
+    this.onEnd?.();
     this.onReady?.();
   }
 }

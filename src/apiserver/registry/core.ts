@@ -30,6 +30,8 @@ export const coreEntries = [
         if (subresource !== 'finalize') namespace.spec.finalizers = [...old.spec.finalizers ?? []];
         if (subresource !== 'status') { if (old.status) namespace.status = structuredClone(old.status) as typeof namespace.status; }
       },
+      holdsDeletion: ({ spec }) => (spec.finalizers ?? []).length > 0,
+      prepareForDelete(namespace) { namespace.status = { ...namespace.status, phase: 'Terminating' }; },
     },
   }),
   entry(resources.nodes, {

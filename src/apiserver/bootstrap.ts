@@ -1,0 +1,49 @@
+/**
+ * Objects that exist before a server says it is ready: system namespaces, the system priority classes, the `kubernetes`
+ * Service and its endpoints. Source: upstream's pkg/controlplane (controller/systemnamespaces, kubernetesservice, reconcilers).
+ */
+import type { ApiObject, NewObject } from '../client/client.ts';
+import * as resources from '../api/resources.ts';
+import type { ResourceNames } from '../api/resource-names.ts';
+import { isAlreadyExists } from '../api/meta/status.ts';
+import type { ServerContext } from './handlers/context.ts';
+
+export interface BootstrapConfig {
+  /** The address the `kubernetes` Service leads to; without it that Service is not made. */
+  advertise?: { address: string; port: number };
+  /** The first address of the service range: '10.96.0.1'. */
+  serviceIP?: string;
+  /** More to do before ready, such as the default roles. */
+  also?(context: ServerContext, signal: AbortSignal): Promise<void>;
+}
+
+export const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
+
+export async function bootstrap(context: ServerContext, { advertise, serviceIP, also }: BootstrapConfig, signal: AbortSignal): Promise<void> {
+  const { client } = context;
+  const ensure = async <T extends ApiObject>(names: ResourceNames<T>, object: NewObject<T>): Promise<void> => {
+    const { name, namespace } = (object as ApiObject).metadata;
+    const served = context.resources.for(names as ResourceNames);
+    // The usual start finds everything there, at the price of one read each.
+    if (!served || await context.store.get(served.key(namespace ?? '', name))) return;
+    try {
+      await client.for(names).create(object, { signal });
+    } catch (err) {
+      if (!isAlreadyExists(err)) throw err;
+    }
+  };
+  await Promise.all(systemNamespaces.map((name) => ensure(resources.namespaces, { metadata: { name } } as never)));
+  await Promise.all([
+    ensure(resources.priorityclasses, { metadata: { name: 'system-node-critical' }, value: 2_000_001_000, globalDefault: false, description: 'Used for system critical pods that must not be moved from their current node.' } as never),
+    ensure(resources.priorityclasses, { metadata: { name: 'system-cluster-critical' }, value: 2_000_000_000, globalDefault: false, description: 'Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.' } as never),
+    also?.(context, signal),
+  ]);
+  if (advertise) {
+    const labels = { component: 'apiserver', provider: 'kubernetes' };
+    const port = { name: 'https', port: 443, protocol: 'TCP', targetPort: advertise.port };
+    await ensure(resources.services, {
+      metadata: { name: 'kubernetes', namespace: 'default', labels },
+      spec: { type: 'ClusterIP', ports: [port], sessionAffinity: 'None', ipFamilyPolicy: 'SingleStack', ...(serviceIP ? { clusterIP: serviceIP, clusterIPs: [serviceIP] } : {}) },
+    } as never);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The one way in: every request, from the wire or from inside the process, passes through `handle` once its user is known.
+ * request info → authorization → the resource's verb or subresource → a result.
+ */
+import { StatusError, badRequest, internalError } from '../../api/meta/status.ts';
+import type { ApiRequest, ApiResult } from '../request.ts';
+import { requestInfo } from '../request-info.ts';
+import type { RequestInfo } from '../types.ts';
+import { requireAllowed } from '../auth/authorizer.ts';
+import { attributesFor } from './authorization.ts';
+import { noSuchMethod, noSuchResource, type Call, type ServerContext } from './context.ts';
+import { remove, removeCollection } from './delete.ts';
+import { patch } from './patch.ts';
+import { get, list, watch } from './read.ts';
+import { subresourceHandler } from './subresources.ts';
+import { create, update } from './write.ts';
+import { answerReview } from './reviews.ts';
+
+export type NonResourceHandler = (request: ApiRequest, info: RequestInfo) => Promise<ApiResult> | ApiResult;
+
+export function createHandler(context: ServerContext, nonResource: NonResourceHandler): (request: ApiRequest) => Promise<ApiResult> {
+  return async function handle(request) {
+    const info = requestInfo(request.method, request.path, request.query);
+    const { note } = request;
+    note.verb = info.verb.toUpperCase();
+    if (info.isResource) {
+      note.group = info.group;
+      note.version = info.version;
+      note.resource = info.resource;
+      note.subresource = info.subresource;
+      note.scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
+    }
+    await requireAllowed(context.authorizer, attributesFor(info, request));
+    if (!info.isResource) return nonResource(request, info);
+    const resource = context.resources.find(info.group, info.version, info.resource);
+    if (!resource) throw noSuchResource();
+    const call: Call = { context, request, info, resource };
+    return dispatch(call);
+  };
+}
+
+async function dispatch(call: Call): Promise<ApiResult> {
+  const { info, resource, request } = call;
+  const { verbs } = resource.names;
+  if (!resource.namespaced) {
+    if (info.namespace && info.resource !== 'namespaces') throw noSuchResource();
+    if (info.resource === 'namespaces') info.namespace = '';
+  } else if (!info.namespace && (info.name || info.verb === 'create') && !request.path.includes('/watch/')) {
+    // A namespaced object is reached through its namespace only.
+    if (info.verb !== 'list' && info.verb !== 'watch') throw info.verb === 'create' && !info.name ? noSuchMethod() : noSuchResource();
+  }
+  if (info.subresource) {
+    const handler = subresourceHandler(call);
+    if (!handler) throw info.subresource in resource.names.subresources ? noSuchMethod() : noSuchResource();
+    return handler(call);
+  }
+  if (!(verbs as readonly string[]).includes(info.verb)) throw noSuchMethod();
+  switch (info.verb) {
+    case 'get': return get(call);
+    case 'list': return list(call);
+    case 'watch': return watch(call);
+    case 'create':
+      if (info.name) throw noSuchMethod();
+      return resource.entry.answer || isReview(call) ? answerReview(call) : create(call);
+    case 'update': return update(call);
+    case 'patch': return patch(call);
+    case 'delete': return remove(call);
+    case 'deletecollection': return removeCollection(call);
+    default: throw noSuchMethod();
+  }
+}
+
+const isReview = ({ resource }: Call) => resource.names.verbs.length === 1 && resource.names.verbs[0] === 'create';
+
+/** Whatever was thrown, as a StatusError. */
+export function statusErrorOf(err: unknown): StatusError {
+  if (err instanceof StatusError) return err;
+  if (err instanceof Error && err.name === 'AbortError') return badRequest('the request was cancelled');
+  return internalError(err instanceof Error ? err.message : String(err), err);
+}

@@ -1,0 +1,120 @@
+/**
+ * The transport that components in the apiserver's own process use: the same handler chain as that user, without sockets, TLS
+ * and JSON. Answers are the cache's own objects: shared and read-only.
+ */
+import type { Json, JsonObject } from '../base/json.ts';
+import type { Transport, TransportRequest, WatchEvent } from '../client/client.ts';
+import { StatusError } from '../api/meta/status.ts';
+import { Query, type ApiRequest, type ApiResult } from './request.ts';
+import type { ServedResource } from './resource-table.ts';
+import type { UserInfo } from './types.ts';
+import type { WatchItem } from './watch-cache.ts';
+
+/** Most bytes of a streamed answer (logs) that are collected. */
+const streamLimitBytes = 16 * 1024 * 1024;
+const noHeaders = Object.freeze({});
+
+export interface InProcessOptions {
+  /** Stands in for User-Agent: the default field manager. */
+  userAgent?: string;
+  /** Told of every Warning. */
+  onWarning?(warning: string): void;
+}
+
+export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiResult>, user: UserInfo, { userAgent = '', onWarning }: InProcessOptions = {}): Transport {
+  const requestOf = ({ method, path, query, body, contentType, signal }: TransportRequest): ApiRequest => ({
+    method, path: path.includes('%') ? decodeURIComponent(path) : path, query: new Query(query), user, headers: noHeaders,
+    contentType: (contentType ?? 'application/json').split(';')[0]!, body: body as Json | undefined, signal, userAgent, inProcess: true, warnings: [],
+    note: { verb: '', group: '', version: '', resource: '', subresource: '', scope: '' },
+  });
+
+  return {
+    async request(request) {
+      request.signal?.throwIfAborted();
+      const asked = requestOf(request);
+      const result = await handle(asked);
+      if (onWarning) for (const warning of asked.warnings) onWarning(warning);
+      return answerOf(result);
+    },
+    async *watch(request) {
+      const { signal } = request;
+      signal?.throwIfAborted();
+      const result = await handle(requestOf(request));
+      if (result.type !== 'watch') throw new Error(`not a watch: ${request.path}`);
+      const { watcher, resource } = result;
+      const { cache } = resource;
+      cache.keepParsed++;
+      const stop = () => watcher.close();
+      signal?.addEventListener('abort', stop, { once: true });
+      if (signal?.aborted) watcher.close();
+      try {
+        for (;;) {
+          for (const item of watcher.take()) {
+            if (signal?.aborted) return;
+            yield eventOf(item, resource);
+            if (item.type === 'ERROR') return;
+          }
+          if (watcher.pending) continue;
+          if (watcher.ended) return;
+          await new Promise<void>((resolve) => { watcher.onReady = resolve; });
+          watcher.onReady = undefined;
+        }
+      } finally {
+        cache.keepParsed--;
+        signal?.removeEventListener('abort', stop);
+        watcher.close();
+      }
+    },
+  };
+}
+
+export function bookmarkObject({ names }: ServedResource, revision: number, initialEventsEnd: boolean): JsonObject {
+  return { kind: names.kind, apiVersion: names.apiVersion, metadata: { resourceVersion: String(revision), creationTimestamp: null, ...(initialEventsEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}) } };
+}
+
+function eventOf(item: WatchItem, resource: ServedResource): WatchEvent<unknown> {
+  switch (item.type) {
+    case 'BOOKMARK': return { type: 'BOOKMARK', object: bookmarkObject(resource, item.revision, item.initialEventsEnd) };
+    case 'ERROR': return { type: 'ERROR', object: item.error.status };
+    default: return { type: item.type, object: resource.view(item.entry) };
+  }
+}
+
+async function answerOf(result: ApiResult): Promise<Json> {
+  switch (result.type) {
+    case 'object': return result.resource.view(result.entry) as unknown as Json;
+    case 'value': return result.value;
+    case 'list': {
+      const { names } = result.resource;
+      return { kind: `${names.kind}List`, apiVersion: names.apiVersion, metadata: result.metadata as unknown as JsonObject, items: result.entries.map((entry) => result.resource.view(entry) as unknown as Json) };
+    }
+    case 'raw': {
+      const text = typeof result.body === 'string' ? result.body : Buffer.from(result.body).toString();
+      if (result.code >= 400) throw new StatusError({ code: result.code, message: text });
+      return result.contentType.startsWith('application/json') ? JSON.parse(text) as Json : text;
+    }
+    case 'stream': {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of result.body) {
+        const bytes = Buffer.from(chunk as Uint8Array);
+        size += bytes.length;
+        if (size > streamLimitBytes) { result.body.destroy(); break; }
+        chunks.push(bytes);
+      }
+      const text = Buffer.concat(chunks).toString();
+      if (result.code >= 400) throw statusOf(text, result.code);
+      return text;
+    }
+    case 'watch': result.watcher.close(); throw new Error('a watch was asked for by request(); use watch()');
+    case 'upgrade': throw new StatusError({ code: 400, reason: 'BadRequest', message: 'Upgrade request required' });
+  }
+}
+
+function statusOf(text: string, code: number): StatusError {
+  try {
+    const status = JSON.parse(text) as { kind?: string };
+    if (status.kind === 'Status') return new StatusError(status as never);
+  } catch { /* plain text */ }
+  return new StatusError({ code, message: text });
+}

@@ -1,0 +1,121 @@
+/**
+ * The apiserver put together: store, caches, resources, handler chain, transports. Everything is lazy, so a server is ready
+ * as soon as its bootstrap objects exist. Driven by `cluster/` (alone or with other components in one process) and by tests.
+ */
+import type { Clock } from '../base/clock.ts';
+import { silentLogger, type Logger } from '../base/log.ts';
+import type { Rng } from '../base/rng.ts';
+import { createClient } from '../client/typed-client.ts';
+import type { Client, Transport } from '../client/client.ts';
+import type { Store } from '../store/store.ts';
+import { alwaysAllow } from './auth/authorizer.ts';
+import { systemMasters } from './auth/users.ts';
+import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
+import { noSuchResource, type Call, type ServerContext, type TokenIssuer } from './handlers/context.ts';
+import { createHandler, statusErrorOf, type NonResourceHandler } from './handlers/pipeline.ts';
+import { inProcessTransport, type InProcessOptions } from './in-process.ts';
+import { registryEntries } from './registry/all.ts';
+import type { ApiRequest, ApiResult } from './request.ts';
+import { ResourceTable } from './resource-table.ts';
+import type { AdmissionPlugin, Authenticator, Authorizer, ResourceEntry, UserInfo } from './types.ts';
+import { Feed } from './watch-cache.ts';
+
+/** What a security or admission part may hang on while the server is being put together. */
+export interface ServerParts {
+  clock: Clock;
+  rng: Rng;
+  log: Logger;
+  /** As the apiserver itself. */
+  client: Client;
+  resources: ResourceTable;
+  feed: Feed;
+  signal: AbortSignal;
+}
+
+export interface ApiServerConfig {
+  store: Store;
+  clock: Clock;
+  rng: Rng;
+  log?: Logger;
+  /** Default: every built-in resource. */
+  entries?: readonly ResourceEntry[];
+  /** Who asks and what may be done; default: everybody is the admin, as with --authorization-mode=AlwaysAllow. */
+  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer };
+  /** Parsed objects are frozen all the way down. Default false; true in tests. */
+  freeze?: boolean;
+  /** Other apiservers write to the same store (etcd). */
+  sharedStore?: boolean;
+  /** --min-request-timeout. Default 30 minutes. */
+  minRequestTimeoutMs?: number;
+  /** Objects made before the server is ready; false makes none. */
+  bootstrap?: BootstrapConfig | false;
+  /** Answers logs, exec, attach, portforward and proxy: `streams/`. */
+  connect?: (parts: ServerParts) => (call: Call) => Promise<ApiResult>;
+}
+
+export const apiserverUser: UserInfo = { name: 'system:apiserver', uid: '', groups: [systemMasters, 'system:authenticated'] };
+const anonymousAdmin: UserInfo = { name: 'system:admin', groups: [systemMasters, 'system:authenticated'] };
+
+export interface ApiServer extends AsyncDisposable {
+  readonly context: ServerContext;
+  /** The pipeline; throws StatusError. */
+  handle(request: ApiRequest): Promise<ApiResult>;
+  /** The handler chain as `user`, without sockets. */
+  inProcess(user: UserInfo, options?: InProcessOptions): Transport;
+  client(user: UserInfo, options?: InProcessOptions): Client;
+  /** Resolves when the bootstrap objects exist. */
+  ready: Promise<void>;
+  readonly isReady: boolean;
+  /** Ends watches and stops. */
+  close(): Promise<void>;
+}
+
+export function createApiServer(config: ApiServerConfig): ApiServer {
+  const { store, clock, rng, log = silentLogger, freeze = false } = config;
+  const stop = new AbortController();
+  const feed = new Feed(store, clock, (err) => log.warn({ err }, 'the store watch broke off; caches fill again'));
+  const resources = new ResourceTable(feed, freeze);
+  for (const entry of config.entries ?? registryEntries) resources.add(entry);
+
+  let handler: (request: ApiRequest) => Promise<ApiResult>;
+  const handle = async (request: ApiRequest): Promise<ApiResult> => {
+    try {
+      return await handler(request);
+    } catch (err) {
+      const error = statusErrorOf(err);
+      if (error.code >= 500 && error !== err) log.error({ err, path: request.path, verb: request.note.verb }, 'request failed');
+      throw error;
+    }
+  };
+  const inProcess = (user: UserInfo, options?: InProcessOptions) => inProcessTransport(handle, user, options);
+  const client = (user: UserInfo, options?: InProcessOptions) => createClient(inProcess(user, options));
+  const parts: ServerParts = { clock, rng, log, client: client(apiserverUser, { userAgent: 'kube-apiserver' }), resources, feed, signal: stop.signal };
+  const security = config.security?.(parts) ?? {};
+  const connect = config.connect?.(parts);
+  const context: ServerContext = {
+    store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
+    authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
+    admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), ...(connect ? { connect } : {}),
+  };
+  let isReady = false;
+  const nonResource: NonResourceHandler = () => { throw noSuchResource(); };
+  handler = createHandler(context, nonResource);
+
+  const ready = (async () => {
+    await feed.started();
+    if (config.bootstrap !== false) await bootstrap(context, config.bootstrap ?? {}, stop.signal);
+    isReady = true;
+  })();
+  ready.catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'bootstrap failed'); });
+
+  let closing: Promise<void> | undefined;
+  const close = () => closing ??= (async () => {
+    stop.abort();
+    await ready.catch(() => {});
+    for (const cache of feed.caches()) cache.closeWatchers();
+    await feed[Symbol.asyncDispose]();
+  })();
+
+  return { context, handle, inProcess, client, ready, get isReady() { return isReady; }, close, [Symbol.asyncDispose]: close };
+}
