@@ -6,7 +6,8 @@
  * plain or as `sh -c '…'`. A script of these alone ends; with anything else in it the container runs until it is stopped.
  * The pod annotation `knarr.io/simulate: '<script>'` stands for the command of every container in the pod. Tests can also call `exit`.
  */
-import { mkdirSync, appendFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { GrpcError } from '../../base/grpc-status.ts';
@@ -132,7 +133,7 @@ export function simulatedRuntime({ clock, rng, podCidr = '10.244.0.0/24', absent
     const full = normalizeImageName(name);
     let image = images.get(full);
     if (!image) {
-      const digest = Buffer.from(full).toString('hex').padEnd(64, '0').slice(-64);
+      const digest = createHash('sha256').update(full).digest('hex');
       images.set(full, image = { id: `sha256:${digest}`, repoTags: full.includes('@') ? [] : [full], repoDigests: [`${full.replace(/[:@][^/]*$/, '')}@sha256:${digest}`],
         sizeBytes: imageBytes, username: '', pinned: false });
     }

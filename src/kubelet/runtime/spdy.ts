@@ -4,7 +4,8 @@
  * Text: SPDY Protocol Draft 3.1 (chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1). Section numbers below are its.
  * Differs: header blocks are sent as stored (uncompressed) deflate blocks: same format, no state, no compression side channel.
  * Differs: a peer's window binds us only once it has sent a WINDOW_UPDATE or its own initial window. Go's implementation, at the
- * other end everywhere in Kubernetes, never sends one and relies on TCP; waiting for it would stop every upload after 64 KiB.
+ * other end everywhere in Kubernetes, never sends one and relies on TCP; waiting for it would stop every upload after 64 KiB. Nor do
+ * we acknowledge to such a peer: a write that meets its closed socket would cost us what it sent last.
  */
 import type { Duplex } from 'node:stream';
 import { constants as zlib, inflateSync } from 'node:zlib';
@@ -304,7 +305,7 @@ export class SpdyConnection {
   #handleData(id: number, flags: number, body: Buffer): void {
     const stream = this.#streams.get(id);
     this.#unacknowledged += body.length;
-    if (this.#unacknowledged >= windowStepBytes) { this.#acknowledge(0, this.#unacknowledged); this.#unacknowledged = 0; }
+    if (this.#peerUsesWindows && this.#unacknowledged >= windowStepBytes) { this.#acknowledge(0, this.#unacknowledged); this.#unacknowledged = 0; }
     if (!stream || stream.remoteClosed) {
       if (!stream && body.length > 0) this.reset(id, rstStatus.invalidStream);
       return;
@@ -312,7 +313,7 @@ export class SpdyConnection {
     if (body.length > 0) stream.onData(body);
     if (flags & flagFin) { this.#remoteEnd(stream); return; }
     stream.unacknowledged += body.length;
-    if (stream.unacknowledged >= windowStepBytes) { this.#acknowledge(id, stream.unacknowledged); stream.unacknowledged = 0; }
+    if (this.#peerUsesWindows && stream.unacknowledged >= windowStepBytes) { this.#acknowledge(id, stream.unacknowledged); stream.unacknowledged = 0; }
   }
 
   #acknowledge(id: number, bytes: number): void { this.#control(frame.windowUpdate, 0, Buffer.concat([uint32(id), uint32(bytes)])); }

@@ -134,7 +134,10 @@ function join(a: Duplex, b: Duplex, clock: Clock): Promise<void> {
 }
 
 function acceptWebSocket({ request, socket, head }: UpgradeRequest, protocol: string): Promise<WebSocket> {
-  const server = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: maxMessageBytes, handleProtocols: () => protocol, perMessageDeflate: false });
+  const server = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: maxMessageBytes, perMessageDeflate: false });
+  // Chosen here: `ws` refuses a name with a slash (RFC 6455 §4.1 wants a token), and the port-forward tunnel's has one.
+  delete request.headers['sec-websocket-protocol'];
+  server.on('headers', (headers) => { headers.push(`Sec-WebSocket-Protocol: ${protocol}`); });
   return new Promise((resolve, reject) => {
     socket.once('close', () => reject(new Error('the client has left')));
     server.once('wsClientError', (error) => reject(error));
