@@ -2,13 +2,24 @@
  * One serial worker per pod uid: syncing, then terminating, then terminated; never back. Workers don't wait for each other. A wake that
  * comes during a step leads to one more step. Behaviour: upstream pkg/kubelet/pod_workers.go.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Pod } from '../api/core/v1.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
-import { uidOf } from './names.ts';
+import { annotations, uidOf } from './names.ts';
 import { type PodSyncer, syncRetryMs } from './pod-syncer.ts';
 import type { StatusOverride } from './status-builder.ts';
+
+const forcedGraceSeconds = 1;
+
+/** False when only the status differs, which this kubelet wrote itself; gates on others' conditions count. */
+function wantsMore(before: Pod, next: Pod): boolean {
+  const [old, now] = [before.metadata, next.metadata];
+  return old.deletionTimestamp !== now.deletionTimestamp || old.deletionGracePeriodSeconds !== now.deletionGracePeriodSeconds || old.generation !== now.generation
+    || !isDeepStrictEqual(before.spec, next.spec) || !isDeepStrictEqual(old.labels, now.labels) || !isDeepStrictEqual(old.annotations, now.annotations)
+    || (next.spec.readinessGates !== undefined && !isDeepStrictEqual(before.status?.conditions, next.status?.conditions));
+}
 
 export type WorkerState = 'syncing' | 'terminating' | 'terminated' | 'finished';
 interface Worker {
@@ -150,7 +161,9 @@ export function createPodWorkers(options: {
     update(pod) {
       const known = workers.get(uidOf(pod));
       const worker = ensure(pod);
+      const before = worker.pod;
       worker.pod = pod;
+      if (known && !wantsMore(before, pod)) return;
       const ended = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
       if (pod.metadata.deletionTimestamp) beginTermination(worker, pod.metadata.deletionGracePeriodSeconds);
       else if (!known && ended) beginTermination(worker, undefined);
@@ -160,7 +173,8 @@ export function createPodWorkers(options: {
       const worker = workers.get(uid);
       if (!worker) return;
       worker.deleted = true;
-      beginTermination(worker, worker.pod.metadata.deletionGracePeriodSeconds);
+      // Gone from the API before this node agreed: a forced deletion. Containers get the minimum.
+      beginTermination(worker, worker.pod.metadata.annotations?.[annotations.configSource] === 'file' ? undefined : forcedGraceSeconds);
     },
     wake(uid, urgent = false) {
       const worker = workers.get(uid);
