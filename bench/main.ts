@@ -1,0 +1,27 @@
+/**
+ * `npm run bench`: every figure of docs/architecture.md that this machine can measure, printed with its target and appended as one
+ * line to bench/history.ndjson. `npm run bench -- --small` takes a few seconds and appends nothing.
+ */
+import { appendFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../src/base/clock.ts';
+import { tryExec } from '../src/base/exec.ts';
+import { benchCluster } from './cluster.ts';
+import { type Figure, printFigure } from './figure.ts';
+import { benchScheduler } from './scheduler.ts';
+import { benchStore } from './store.ts';
+
+const small = process.argv.includes('--small');
+const parts: (() => Figure[] | Promise<Figure[]>)[] = [
+  () => benchStore(small ? 0.1 : 1),
+  () => benchScheduler(small ? 100 : 5_000, small ? 100 : 10_000),
+  () => benchCluster(small ? 0.2 : 3, small ? 1 : 20),
+];
+
+const figures: Figure[] = [];
+for (const part of parts) for (const figure of await part()) { figures.push(figure); printFigure(figure); }
+if (!small) {
+  const commit = (await tryExec('git', ['rev-parse', '--short', 'HEAD'], { cwd: import.meta.dirname })).stdout.trim();
+  appendFileSync(join(import.meta.dirname, 'history.ndjson'), `${JSON.stringify({ at: new Date(systemClock.now()).toISOString(), commit, node: process.version, cpu: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`, figures: Object.fromEntries(figures.map(({ name, value, unit }) => [`${name} [${unit}]`, value])) })}\n`);
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { silentLogger } from '../base/log.ts';
+import { seededRng } from '../base/rng.ts';
+import { events, nodes, pods } from '../api/resources.ts';
+import { createEventRecorder } from '../client/events.ts';
+import { createInformerFactory } from '../client/shared-informer.ts';
+import { startApiServer } from '../testing/api-server.ts';
+import { makeNode, makePod } from '../testing/builders.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import { runScheduler } from './scheduler.ts';
+
+/** A scheduler against a real API server in this process. */
+async function start() {
+  const clock = new FakeClock();
+  const rng = seededRng(7);
+  const env = await startApiServer({ clock, rng });
+  const stop = new AbortController();
+  const client = env.client();
+  const informers = createInformerFactory(client, { clock, rng, log: silentLogger, signal: stop.signal });
+  const recorder = createEventRecorder({ client, clock, log: silentLogger, component: 'default-scheduler', signal: stop.signal });
+  const running = runScheduler({ client, informers, recorder, clock, rng, log: silentLogger, signal: stop.signal });
+  const bare = <T extends { metadata: { name: string; namespace?: string; labels?: object } }>(object: T) => ({ ...object, metadata: { name: object.metadata.name, ...(object.metadata.namespace ? { namespace: object.metadata.namespace } : {}) } });
+  return {
+    clock, client, recorder,
+    addNode: async (parts: Parameters<typeof makeNode>[0]) => { const node = makeNode(parts); await client.for(nodes).updateStatus({ ...await client.for(nodes).create(bare(node) as never), status: node.status! }); },
+    addPod: (parts: Parameters<typeof makePod>[0]) => client.for(pods).create(bare(makePod(parts)) as never, { namespace: 'default' }),
+    pod: (name: string) => client.for(pods).get({ namespace: 'default', name }),
+    async [Symbol.asyncDispose]() { stop.abort(); await running; await informers[Symbol.asyncDispose](); await env[Symbol.asyncDispose](); },
+  };
+}
+
+test('a pod is bound to the node that has room, and the event says so', async () => {
+  await using env = await start();
+  await env.addNode({ name: 'full', cpu: '100m' });
+  await env.addNode({ name: 'roomy' });
+  await env.addPod({ name: 'web', cpu: '1' });
+  await env.clock.advance(0);
+  const pod = await env.pod('web');
+  assert.equal(pod.spec.nodeName, 'roomy');
+  assert.equal(pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled')?.status, 'True');
+  await env.recorder.flush();
+  const { items } = await env.client.for(events).list({ namespace: 'default', fieldSelector: 'reason=Scheduled' });
+  assert.deepEqual(items.map((event) => event.message), ['Successfully assigned default/web to roomy']);
+});
+
+test('a pod that fits nowhere says why, and goes when a node comes', async () => {
+  await using env = await start();
+  await env.addNode({ name: 'small', cpu: '100m' });
+  await env.addPod({ name: 'web', cpu: '1' });
+  await env.clock.advance(0);
+  const condition = (await env.pod('web')).status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  assert.equal(condition?.reason, 'Unschedulable');
+  assert.equal(condition?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+  await env.addNode({ name: 'big' });
+  await env.clock.advance(1_500); // its backoff
+  assert.equal((await env.pod('web')).spec.nodeName, 'big');
+});
+
+test('pods of other schedulers are left alone', async () => {
+  await using env = await start();
+  await env.addNode({ name: 'a' });
+  await env.addPod({ name: 'theirs', spec: { schedulerName: 'other' } });
+  await env.clock.advance(10_000);
+  assert.equal((await env.pod('theirs')).spec.nodeName, undefined);
+});
+
+test('many pods never overfill a node', async () => {
+  await using env = await start();
+  for (const name of ['a', 'b']) await env.addNode({ name, cpu: '1' });
+  await Promise.all(Array.from({ length: 30 }, (_, i) => env.addPod({ name: `p-${i}`, cpu: '100m' })));
+  await env.clock.advance(0);
+  const placed = (await env.client.for(pods).list()).items.map((pod) => pod.spec.nodeName).filter(Boolean);
+  assert.deepEqual([placed.filter((name) => name === 'a').length, placed.filter((name) => name === 'b').length], [10, 10]);
+});
