@@ -30,7 +30,7 @@ import type * as storageV1 from './storage/v1.ts';
 
 // core
 export const bindings = defineNames<coreV1.Binding>('core/v1', 'bindings', 'Binding', { verbs: ['create'] });
-export const componentstatuses = defineNames<coreV1.ComponentStatus>('core/v1', 'componentstatuses', 'ComponentStatus', { scope: 'Cluster', verbs: ['get', 'list', 'watch'], shortNames: ['cs'] });
+export const componentstatuses = defineNames<coreV1.ComponentStatus>('core/v1', 'componentstatuses', 'ComponentStatus', { scope: 'Cluster', verbs: ['get', 'list'], shortNames: ['cs'] });
 export const configmaps = defineNames<coreV1.ConfigMap>('core/v1', 'configmaps', 'ConfigMap', { shortNames: ['cm'] });
 export const endpoints = defineNames<coreV1.Endpoints>('core/v1', 'endpoints', 'Endpoints', { shortNames: ['ep'] });
 export const events = defineNames<coreV1.Event>('core/v1', 'events', 'Event', { shortNames: ['ev'] });

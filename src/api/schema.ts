@@ -122,7 +122,7 @@ function parseField(groupVersion: GroupVersionSchema, name: string, spec: string
       patchStrategy.push(word);
       if (args) field.patchMergeKey = args;
     } else if (word === 'pointer') field.pointer = true;
-    else if (word === 'granular' || (word === 'atomic' && field.type.kind !== 'list')) field.mapType = word;
+    else if (word === 'granular' || (word === 'atomic' && field.type.kind !== 'list' && !(field.type.kind === 'scalar' && field.type.scalar === 'bytes'))) field.mapType = word;
     else if (word === 'atomic' || word === 'set') field.listType = word;
     else if (word === 'map') { field.listType = 'map'; field.listMapKeys = (args ?? '').split(','); }
     else throw new Error(`${groupVersion.key} ${name}: unknown flag ${flag}`);
