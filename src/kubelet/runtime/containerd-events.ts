@@ -31,8 +31,9 @@ const maxQueued = 10_000;
 /** Between tries to subscribe while containerd is away. */
 const retryMs = 200;
 
-export async function* containerdEvents(client: GrpcClient, { clock, signal, settled }: {
-  clock: Clock; signal: AbortSignal; settled(id: string, passed: (state: string) => boolean): Promise<boolean>;
+/** `ping` is any call on the same connection that waits for containerd; `settled` tells whether CRI's state has passed. */
+export async function* containerdEvents(client: GrpcClient, { clock, signal, ping, settled }: {
+  clock: Clock; signal: AbortSignal; ping(signal: AbortSignal): Promise<unknown>; settled(id: string, passed: (state: string) => boolean): Promise<boolean>;
 }): AsyncGenerator<RuntimeEvent, void, undefined> {
   let queue: RuntimeEvent[] = [];
   let wake = () => {};
@@ -57,8 +58,13 @@ export async function* containerdEvents(client: GrpcClient, { clock, signal, set
     while (!stop.signal.aborted) {
       try {
         const stream = client.serverStream(subscribe, { filters: ['namespace==k8s.io,topic~="^/tasks/(start|exit|oom)$"', 'namespace==k8s.io,topic=="/containers/delete"'] }, { signal: stop.signal, waitForReady: true });
+        const first = stream.next();
+        first.catch(() => {}); // awaited below, unless the ping fails first
+        // The service answers nothing before its first event; a call behind it on the same connection shows that it stands.
+        await ping(stop.signal);
         put({ type: 'resync' });
-        for await (const { topic, event } of stream) {
+        for (let item = await first; !item.done; item = await stream.next()) {
+          const { topic, event } = item.value;
           if (!event) continue;
           const { id } = messages.decode('AnyEvent', event.value);
           if (topic === '/tasks/start') void putWhenShown({ type: 'started', id }, (state) => state !== 'CONTAINER_CREATED');

@@ -68,6 +68,8 @@ export function containerdPaths(dataDir: string) {
     pidFile: join(dataDir, 'containerd.pid'), logFile: join(dataDir, 'containerd.log') };
 }
 
+type ContainerdPaths = ReturnType<typeof containerdPaths>;
+
 /** Starts it, or finds it running, and makes sure the sandbox image is there. Throws `UserError` when the machine lacks something. */
 export async function startContainerd(options: ContainerdOptions): Promise<Containerd> {
   const { dataDir, clock, log } = options;
@@ -86,15 +88,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   }
 
   const runtime = criRuntime({ endpoint: paths.endpoint, clock });
-  const launch = async () => {
-    await rm(paths.socket, { force: true });
-    const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd's, and ours alone
-    return await startDaemon({ command: host.containerd, args: ['--config', paths.config], pidFile: paths.pidFile, logFile: paths.logFile, env: { ...env, PATH: searchPath().join(delimiter) } });
-  };
   let pid = runningPid(paths.pidFile);
   const reused = pid !== undefined;
   try {
-    pid ??= await launch();
+    pid ??= await launch(host.containerd, paths);
     await untilReady(runtime, paths, clock);
     await ensureSandboxImage(runtime, { endpoint: paths.endpoint, snapshotter: settings.snapshotter });
   } catch (error) {
@@ -115,7 +112,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
       await sleep(clock, backoffMs, stopping.signal);
       backoffMs = Math.min(Math.max(backoffMs * 2, restartBackoffMs.first), restartBackoffMs.most);
       since = clock.monotonic();
-      try { pid = await launch(); } catch (error) { log.error({ err: error }, "containerd can't be started"); }
+      try { pid = await launch(host.containerd, paths); } catch (error) { log.error({ err: error }, "containerd can't be started"); }
     }
   };
   const supervising = supervise().catch((error: unknown) => { if (!stopping.signal.aborted) log.error({ err: error }, 'nobody watches containerd any more'); });
@@ -126,10 +123,8 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
     get pid() { return pid!; },
     async stop({ pods = false } = {}) {
       await release();
-      if (pods) await removeAllPods(runtime, log);
       runtime[Symbol.dispose]();
-      await stopDaemon(paths.pidFile, clock);
-      await rm(paths.socket, { force: true });
+      await stopContainerd(dataDir, { clock, log, pods });
     },
     async [Symbol.asyncDispose]() {
       await release();
@@ -144,10 +139,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
  */
 export async function stopContainerd(dataDir: string, { clock, log, pods = false, wipe = false }: { clock: Clock; log: Logger; pods?: boolean; wipe?: boolean }): Promise<void> {
   const paths = containerdPaths(dataDir);
-  if (pods && runningPid(paths.pidFile) !== undefined) {
-    using runtime = criRuntime({ endpoint: paths.endpoint, clock });
-    await removeAllPods(runtime, log);
-  }
+  if (pods && await access(paths.config).then(() => true, () => false)) await removeAllPods(paths, clock, log);
   await stopDaemon(paths.pidFile, clock);
   await rm(paths.socket, { force: true });
   if (!wipe) return;
@@ -159,17 +151,28 @@ export async function stopContainerd(dataDir: string, { clock, log, pods = false
 
 const unescapeMount = (path: string): string => path.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
-/** Side by side: each takes as long as its containers take to end. */
-async function removeAllPods(runtime: CriRuntime, log: Logger): Promise<void> {
-  await Promise.all((await runtime.listPodSandbox()).map(async ({ id }) => {
-    try {
-      await runtime.stopPodSandbox(id);
-      await runtime.removePodSandbox(id);
-    } catch (error) { log.warn({ err: error, podSandboxId: id }, "a pod can't be removed"); }
-  }));
+/** Starts a containerd that has died, for only it can end the containers. Pods side by side: each takes as long as its containers do. */
+async function removeAllPods(paths: ContainerdPaths, clock: Clock, log: Logger): Promise<void> {
+  using runtime = criRuntime({ endpoint: paths.endpoint, clock });
+  try {
+    if (runningPid(paths.pidFile) === undefined) await launch(await findProgram('containerd') ?? 'containerd', paths);
+    await untilReady(runtime, paths, clock);
+    await Promise.all((await runtime.listPodSandbox()).map(async ({ id }) => {
+      try {
+        await runtime.stopPodSandbox(id);
+        await runtime.removePodSandbox(id);
+      } catch (error) { log.warn({ err: error, podSandboxId: id }, "a pod can't be removed"); }
+    }));
+  } catch (error) { log.warn({ err: error }, "pods can't be removed: their containers may still run"); }
 }
 
-async function untilReady(runtime: CriRuntime, paths: ReturnType<typeof containerdPaths>, clock: Clock): Promise<void> {
+async function launch(command: string, paths: ContainerdPaths): Promise<number> {
+  await rm(paths.socket, { force: true });
+  const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd's, and ours alone
+  return await startDaemon({ command, args: ['--config', paths.config], pidFile: paths.pidFile, logFile: paths.logFile, env: { ...env, PATH: searchPath().join(delimiter) } });
+}
+
+async function untilReady(runtime: CriRuntime, paths: ContainerdPaths, clock: Clock): Promise<void> {
   const deadline = clock.monotonic() + startTimeoutMs;
   for (;;) {
     // Not before the socket is there: gRPC would back off from it for longer than containerd takes.

@@ -70,7 +70,7 @@ export function criRuntime(options: CriOptions): CriRuntime {
   async function* events(signal: AbortSignal): AsyncGenerator<RuntimeEvent, void, undefined> {
     runtimeName ??= (await version({ signal, waitForReady: true })).runtimeName;
     try {
-      yield* runtimeName === 'containerd' ? containerdEvents(client, { clock: options.clock, signal, settled }) : criEvents(client, signal);
+      yield* runtimeName === 'containerd' ? containerdEvents(client, { clock: options.clock, signal, settled, ping: (pingSignal) => version({ signal: pingSignal, waitForReady: true }) }) : criEvents(client, signal);
     } catch (error) { if (!signal.aborted) throw error; }
   }
 
