@@ -7,6 +7,8 @@ import type { Snapshot } from './framework.ts';
 import { NodeInfo } from './node-info.ts';
 import { isTerminal, type PodInfo, podInfoOf } from './pod-info.ts';
 
+const none: readonly PodInfo[] = [];
+
 export class SchedulerCache implements Snapshot {
   readonly #byName = new Map<string, NodeInfo>();
   #list: NodeInfo[] = [];
@@ -16,6 +18,8 @@ export class SchedulerCache implements Snapshot {
   readonly #assumed = new Set<string>();
   readonly #withAffinity = new Set<NodeInfo>();
   readonly #withRequiredAntiAffinity = new Set<NodeInfo>();
+  readonly #nominated = new Map<string, PodInfo[]>();
+  readonly #nominatedNode = new Map<string, string>();
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
 
   get nodes(): readonly NodeInfo[] { return this.#list; }
@@ -25,6 +29,20 @@ export class SchedulerCache implements Snapshot {
   namespaceLabels(name: string): Readonly<Record<string, string>> { return this.#namespaces.get(name) ?? {}; }
   setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void { this.#namespaces.set(name, labels ?? {}); }
   removeNamespace(name: string): void { this.#namespaces.delete(name); }
+
+  nominatedTo(nodeName: string): readonly PodInfo[] { return this.#nominated.get(nodeName) ?? none; }
+  /** `nodeName` undefined: no longer. */
+  nominate(pod: PodInfo, nodeName: string | undefined): void {
+    const before = this.#nominatedNode.get(pod.uid);
+    if (before !== undefined) {
+      const left = this.#nominated.get(before)!.filter((other) => other.uid !== pod.uid);
+      if (left.length > 0) this.#nominated.set(before, left); else this.#nominated.delete(before);
+      this.#nominatedNode.delete(pod.uid);
+    }
+    if (!nodeName) return;
+    this.#nominatedNode.set(pod.uid, nodeName);
+    this.#nominated.set(nodeName, [...this.nominatedTo(nodeName), pod]);
+  }
 
   setNode(node: Node): void {
     const known = this.#byName.get(node.metadata.name);

@@ -36,19 +36,9 @@ export class SchedulingCycle {
   run(pod: PodInfo, snapshot: Snapshot): CycleResult {
     const all = snapshot.nodes;
     if (all.length === 0) return { outcome: 'refused', message: 'no nodes available to schedule pods', refusedBy: new Set(this.#plugins.map((plugin) => plugin.name)), refusals: new Map() };
-    const states = new Map<Plugin, unknown>();
-    const filters: { plugin: Plugin; state: unknown }[] = [];
-    let only: ReadonlySet<string> | undefined;
-    for (const plugin of this.#plugins) {
-      if (plugin.preFilter) {
-        const result = plugin.preFilter(pod, snapshot);
-        if (result === 'skip') continue;
-        if (isRefusal(result)) return refuse(all.length, new Map(all.map((node) => [node, result])), new Set([plugin.name]));
-        states.set(plugin, result.state);
-        if (result.nodeNames) only = only ? new Set([...only].filter((name) => result.nodeNames!.has(name))) : result.nodeNames;
-      }
-      if (plugin.filter) filters.push({ plugin, state: states.get(plugin) });
-    }
+    const prepared = prepareFilters(this.#plugins, pod, snapshot);
+    if ('refusal' in prepared) return refuse(all.length, new Map(all.map((node) => [node, prepared.refusal])), new Set([prepared.plugin.name]));
+    const { filters, states, only } = prepared;
     const candidates = only ? [...only].flatMap((name) => snapshot.node(name) ?? []) : all;
     const wanted = feasibleNodesWanted(candidates.length);
     const feasible: NodeInfo[] = [];
@@ -57,12 +47,9 @@ export class SchedulingCycle {
     let looked = 0;
     for (; looked < candidates.length && feasible.length < wanted; looked++) {
       const node = candidates[(this.#start + looked) % candidates.length]!;
-      let refusal: Refusal | undefined;
-      for (const { plugin, state } of filters) {
-        refusal = plugin.filter!(state, node, pod);
-        if (refusal) { refusedBy.add(plugin.name); break; }
-      }
-      if (refusal) refusals.set(node, refusal); else feasible.push(node);
+      // Room that was made for others by preemption is theirs.
+      const refused = this.#withNominated(pod, node, snapshot) ?? firstRefusal(filters, node, pod);
+      if (refused) { refusals.set(node, refused.refusal); refusedBy.add(refused.plugin.name); } else feasible.push(node);
     }
     if (!only) this.#start = (this.#start + looked) % all.length;
     if (feasible.length === 0) {
@@ -70,6 +57,12 @@ export class SchedulingCycle {
       return refuse(all.length, refusals, refusedBy.size > 0 ? refusedBy : new Set(['NodeAffinity']));
     }
     return { outcome: 'chosen', node: feasible.length === 1 ? feasible[0]! : this.#best(pod, feasible, states, snapshot), evaluated: looked, feasible: feasible.length };
+  }
+
+  /** Why the node can't take the pod once the pods nominated to it (of no lower priority) are there too. */
+  #withNominated(pod: PodInfo, node: NodeInfo, snapshot: Snapshot): RefusedBy | undefined {
+    const nominated = snapshot.nominatedTo(node.name).filter((other) => other.uid !== pod.uid && other.priority >= pod.priority);
+    return nominated.length === 0 ? undefined : refusalWith(this.#plugins, pod, node, snapshot, (changed) => { for (const other of nominated) changed.addPod(other); });
   }
 
   /** The node with the highest weighted sum of scores; among equals, any. */
@@ -95,6 +88,55 @@ export class SchedulingCycle {
     }
     return nodes[best]!;
   }
+}
+
+export interface RefusedBy { plugin: Plugin; refusal: Refusal }
+interface Prepared { filters: { plugin: Plugin; state: unknown }[]; states: Map<Plugin, unknown>; only: ReadonlySet<string> | undefined }
+
+/** Runs the preFilters: what each filter needs, or the plugin that refuses every node at once. */
+function prepareFilters(plugins: readonly Plugin[], pod: PodInfo, snapshot: Snapshot): Prepared | RefusedBy {
+  const prepared: Prepared = { filters: [], states: new Map(), only: undefined };
+  for (const plugin of plugins) {
+    if (plugin.preFilter) {
+      const result = plugin.preFilter(pod, snapshot);
+      if (result === 'skip') continue;
+      if (isRefusal(result)) return { plugin, refusal: result };
+      prepared.states.set(plugin, result.state);
+      const { nodeNames } = result;
+      if (nodeNames) prepared.only = prepared.only ? new Set([...prepared.only].filter((name) => nodeNames.has(name))) : nodeNames;
+    }
+    if (plugin.filter) prepared.filters.push({ plugin, state: prepared.states.get(plugin) });
+  }
+  return prepared;
+}
+
+function firstRefusal(filters: Prepared['filters'], node: NodeInfo, pod: PodInfo): RefusedBy | undefined {
+  for (const { plugin, state } of filters) {
+    const refusal = plugin.filter!(state, node, pod);
+    if (refusal) return { plugin, refusal };
+  }
+  return undefined;
+}
+
+/** What refuses the pod on `node` after `change` to a copy of it; the rest of the cluster stays as it is. */
+export function refusalWith(plugins: readonly Plugin[], pod: PodInfo, node: NodeInfo, snapshot: Snapshot, change: (copy: NodeInfo) => void): RefusedBy | undefined {
+  const copy = node.clone();
+  change(copy);
+  const prepared = prepareFilters(plugins, pod, withNode(snapshot, node, copy));
+  return 'refusal' in prepared ? prepared : firstRefusal(prepared.filters, copy, pod);
+}
+
+/** The snapshot with one node replaced. */
+function withNode(snapshot: Snapshot, node: NodeInfo, copy: NodeInfo): Snapshot {
+  const replaced = (list: Iterable<NodeInfo>, member: boolean) => [...[...list].filter((each) => each !== node), ...(member ? [copy] : [])];
+  return {
+    get nodes() { return snapshot.nodes.map((each) => (each === node ? copy : each)); },
+    node: (name) => (name === copy.name ? copy : snapshot.node(name)),
+    nodesWithAffinity: () => replaced(snapshot.nodesWithAffinity(), copy.podsWithAffinity.size > 0),
+    nodesWithRequiredAntiAffinity: () => replaced(snapshot.nodesWithRequiredAntiAffinity(), copy.podsWithRequiredAntiAffinity.size > 0),
+    namespaceLabels: (name) => snapshot.namespaceLabels(name),
+    nominatedTo: (name) => snapshot.nominatedTo(name),
+  };
 }
 
 const notSelected: Refusal = { reasons: ["node(s) didn't match Pod's node affinity/selector"], resolvable: false };

@@ -35,6 +35,8 @@ export interface Snapshot {
   /** Nodes with a pod that has any affinity, or a required anti-affinity, to others. */
   nodesWithAffinity(): Iterable<NodeInfo>;
   nodesWithRequiredAntiAffinity(): Iterable<NodeInfo>;
+  /** Pods that preemption made room for on this node. */
+  nominatedTo(nodeName: string): readonly PodInfo[];
   namespaceLabels(name: string): Readonly<Record<string, string>>;
 }
 

@@ -37,6 +37,13 @@ export class NodeInfo {
     this.images = new Map((node.status?.images ?? []).flatMap((image) => (image.names ?? []).map((name): [string, number] => [name, image.sizeBytes ?? 0])));
   }
 
+  /** A copy whose pods can be changed; the pods themselves are shared. */
+  clone(): NodeInfo {
+    const copy = new NodeInfo(this.#node);
+    for (const pod of this.pods.values()) copy.addPod(pod);
+    return copy;
+  }
+
   addPod(pod: PodInfo): void { if (!this.pods.has(pod.uid)) this.#change(pod, 1); }
   removePod(uid: string): void { const pod = this.pods.get(uid); if (pod) this.#change(pod, -1); }
 

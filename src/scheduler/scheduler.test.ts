@@ -51,7 +51,7 @@ test('a pod that fits nowhere says why, and goes when a node comes', async () =>
   await env.clock.advance(0);
   const condition = (await env.pod('web')).status?.conditions?.find(({ type }) => type === 'PodScheduled');
   assert.equal(condition?.reason, 'Unschedulable');
-  assert.equal(condition?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+  assert.equal(condition?.message, '0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.');
   await env.addNode({ name: 'big' });
   await env.clock.advance(1_500); // its backoff
   assert.equal((await env.pod('web')).spec.nodeName, 'big');
@@ -72,4 +72,25 @@ test('many pods never overfill a node', async () => {
   await env.clock.advance(0);
   const placed = (await env.client.for(pods).list()).items.map((pod) => pod.spec.nodeName).filter(Boolean);
   assert.deepEqual([placed.filter((name) => name === 'a').length, placed.filter((name) => name === 'b').length], [10, 10]);
+});
+
+test('a more important pod preempts the least important ones, and gets their room', async () => {
+  await using env = await start();
+  await env.addNode({ name: 'a', cpu: '1' });
+  await env.addPod({ name: 'low', cpu: '600m', spec: { priority: 1 } });
+  await env.addPod({ name: 'middle', cpu: '400m', spec: { priority: 5 } });
+  await env.clock.advance(0);
+  await env.addPod({ name: 'high', cpu: '500m', spec: { priority: 10 } });
+  await env.clock.advance(0);
+  const waiting = await env.pod('high');
+  assert.equal(waiting.status?.nominatedNodeName, 'a');
+  const victim = await env.pod('low');
+  assert.notEqual(victim.metadata.deletionTimestamp, undefined);
+  assert.equal(victim.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')?.reason, 'PreemptionByScheduler');
+  assert.equal((await env.pod('middle')).metadata.deletionTimestamp, undefined);
+  await env.addPod({ name: 'sneaky', cpu: '500m', spec: { priority: 2 } });
+  await env.client.for(pods).delete({ namespace: 'default', name: 'low' }, { gracePeriodSeconds: 0 });
+  await env.clock.advance(10_000);
+  assert.equal((await env.pod('high')).spec.nodeName, 'a');
+  assert.equal((await env.pod('sneaky')).spec.nodeName, undefined);
 });

@@ -8,16 +8,18 @@ import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Pod, PodCondition } from '../api/core/v1.ts';
 import { isNotFound } from '../api/meta/status.ts';
-import { namespaces, nodes, pods } from '../api/resources.ts';
+import { namespaces, nodes, poddisruptionbudgets, pods } from '../api/resources.ts';
 import type { ApiObject, Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
-import type { InformerFactory } from '../client/informer.ts';
+import type { Informer, InformerFactory } from '../client/informer.ts';
+import type { PodDisruptionBudget } from '../api/policy/v1.ts';
 import { SchedulerCache } from './cache.ts';
 import { SchedulingCycle } from './cycle.ts';
 import type { EventType, Plugin } from './framework.ts';
 import { type SchedulerMetrics, schedulerMetrics } from './metrics.ts';
 import { defaultPlugins } from './plugins/all.ts';
-import { isTerminal, podInfoOf } from './pod-info.ts';
+import { isTerminal, type PodInfo, podInfoOf } from './pod-info.ts';
+import { planPreemption } from './preemption.ts';
 import { type QueuedPod, SchedulingQueue } from './queue.ts';
 import type { Registry } from 'prom-client';
 
@@ -53,6 +55,8 @@ class Scheduler {
   readonly #queue: SchedulingQueue;
   readonly #cycle: SchedulingCycle;
   readonly #metrics: SchedulerMetrics | undefined;
+  readonly #plugins: readonly Plugin[];
+  readonly #budgets: Informer<PodDisruptionBudget>;
   #binding = 0;
   #bindingFreed: (() => void) | undefined;
 
@@ -60,6 +64,8 @@ class Scheduler {
     this.#options = options;
     this.#schedulerName = options.schedulerName ?? 'default-scheduler';
     const plugins = options.plugins ?? defaultPlugins;
+    this.#plugins = plugins;
+    this.#budgets = options.informers.informer(poddisruptionbudgets);
     this.#queue = new SchedulingQueue({ clock: options.clock, plugins });
     this.#cycle = new SchedulingCycle(plugins, options.rng);
     this.#metrics = options.metrics && schedulerMetrics(options.metrics, () => this.#queue.pending);
@@ -95,7 +101,7 @@ class Scheduler {
       onUpdate: (old, pod) => this.#onPod(old, pod),
       onDelete: (pod) => {
         this.#queue.remove(pod.metadata.uid!);
-        if (!pod.spec.nodeName) return;
+        if (!pod.spec.nodeName) { this.#cache.nominate(podInfoOf(pod), undefined); return; }
         this.#cache.removePod(pod);
         this.#event(pods, 'delete', pod, pod);
       },
@@ -124,7 +130,11 @@ class Scheduler {
       this.#event(pods, !wasHere ? 'add' : isTerminal(pod) ? 'delete' : 'update', old, pod);
     } else if ((pod.spec.schedulerName ?? 'default-scheduler') === this.#schedulerName && !isTerminal(pod)) {
       if (pod.metadata.deletionTimestamp) this.#queue.remove(pod.metadata.uid!);
-      else if (!this.#cache.isAssumed(pod.metadata.uid!)) this.#queue.set(podInfoOf(pod));
+      else if (!this.#cache.isAssumed(pod.metadata.uid!)) {
+        const info = podInfoOf(pod);
+        this.#cache.nominate(info, pod.status?.nominatedNodeName);
+        this.#queue.set(info);
+      }
     }
   }
 
@@ -139,7 +149,11 @@ class Scheduler {
       const result = this.#cycle.run(queued.info, this.#cache);
       this.#metrics?.attempt(result.outcome === 'chosen' ? 'scheduled' : 'unschedulable', (clock.monotonic() - started) / 1000);
       if (result.outcome === 'chosen') void this.#bind(queued, result.node.name);
-      else void this.#refuse(queued, result.message, result.refusedBy);
+      else {
+        const plan = planPreemption(queued.info, this.#plugins, this.#cache, result.refusals, this.#budgets.list());
+        if ('victims' in plan) void this.#preempt(queued, plan.nodeName, plan.victims, result);
+        else void this.#refuse(queued, `${result.message} preemption: ${plan.message}`, result.refusedBy);
+      }
     } catch (err) {
       this.#metrics?.attempt('error', (clock.monotonic() - started) / 1000);
       log.error({ err, pod: queued.info.key }, 'scheduling failed');
@@ -152,6 +166,7 @@ class Scheduler {
     const { info } = queued;
     const { namespace, name, uid } = info.pod.metadata;
     this.#cache.assume(info, nodeName);
+    this.#cache.nominate(info, undefined);
     this.#binding++;
     try {
       await client.for(pods).createSubresource({ namespace, name }, 'binding', {
@@ -175,21 +190,40 @@ class Scheduler {
     }
   }
 
+  /** Ends the victims and promises their room to the pod, which comes back when they are gone. */
+  async #preempt(queued: QueuedPod, nodeName: string, victims: readonly PodInfo[], { message, refusedBy }: { message: string; refusedBy: Set<string> }): Promise<void> {
+    const { client, recorder, clock, log, signal } = this.#options;
+    const { info } = queued;
+    this.#cache.nominate(info, nodeName);
+    const refused = this.#refuse(queued, message, refusedBy, nodeName);
+    await Promise.all(victims.map(async ({ pod, key }) => {
+      const { namespace, name, uid } = pod.metadata;
+      const condition: PodCondition = { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler', message: `${this.#schedulerName}: preempting to accommodate a higher priority pod`, lastTransitionTime: timestamp(clock.now()) };
+      try {
+        await client.for(pods).patch({ namespace, name }, 'strategic', { metadata: { uid }, status: { conditions: [{ ...condition }] } }, { subresource: 'status', signal });
+        await client.for(pods).delete({ namespace, name }, { preconditions: { uid }, signal });
+        recorder.event(pod, 'Normal', 'Preempted', `Preempted by pod ${info.uid} on node ${nodeName}`, { action: 'Preempting', related: { apiVersion: 'v1', kind: 'Pod', name: info.pod.metadata.name, namespace: info.pod.metadata.namespace, uid: info.uid } });
+      } catch (err) { if (!isNotFound(err) && !signal.aborted) log.warn({ err, pod: key }, 'could not preempt the pod'); }
+    }));
+    await refused;
+  }
+
   /** Back to the queue, then tell the user: an event, and the PodScheduled condition if that changes. */
-  async #refuse(queued: QueuedPod, message: string, refusedBy: Set<string>): Promise<void> {
+  async #refuse(queued: QueuedPod, message: string, refusedBy: Set<string>, nominatedNodeName?: string): Promise<void> {
     const { client, recorder, clock, log, signal } = this.#options;
     const { pod } = queued.info;
     this.#queue.failed(queued, refusedBy);
     recorder.event(pod, 'Warning', 'FailedScheduling', message, { action: 'Scheduling' });
     const known = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
-    if (known?.status === 'False' && known.reason === 'Unschedulable' && known.message === message) return;
+    const nominated = nominatedNodeName !== undefined && nominatedNodeName !== pod.status?.nominatedNodeName;
+    if (!nominated && known?.status === 'False' && known.reason === 'Unschedulable' && known.message === message) return;
     const condition: PodCondition = {
       type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message,
       lastTransitionTime: known?.status === 'False' ? known.lastTransitionTime! : timestamp(clock.now()),
       ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
     };
     try {
-      await client.for(pods).patch({ namespace: pod.metadata.namespace, name: pod.metadata.name }, 'strategic', { metadata: { uid: pod.metadata.uid }, status: { conditions: [{ ...condition }] } }, { subresource: 'status', signal });
+      await client.for(pods).patch({ namespace: pod.metadata.namespace, name: pod.metadata.name }, 'strategic', { metadata: { uid: pod.metadata.uid }, status: { conditions: [{ ...condition }], ...(nominated ? { nominatedNodeName } : {}) } }, { subresource: 'status', signal });
     } catch (err) {
       if (!isNotFound(err) && !signal.aborted) log.warn({ err, pod: queued.info.key }, 'could not write the PodScheduled condition');
     }
