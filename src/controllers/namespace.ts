@@ -3,7 +3,7 @@
  * Upstream: pkg/controller/namespace/deletion (conditions, messages and reasons are its).
  */
 import type { Namespace, NamespaceCondition, Pod } from '../api/core/v1.ts';
-import { namespaces } from '../api/resources.ts';
+import { namespaces, pods } from '../api/resources.ts';
 import { isConflict, isNotFound, isStatusError } from '../api/meta/status.ts';
 import { timestamp } from '../base/clock.ts';
 import { same } from './canonical.ts';
@@ -19,6 +19,11 @@ interface Left { groupResource: string; count: number; finalizers: Map<string, n
 export const namespaceController = defineController({
   name: 'namespace-controller', aliases: ['namespace'], for: namespaces, writes: ['*', 'namespaces/status', 'namespaces/finalize'], workers: 10,
   when: (_, next: Namespace) => next.metadata.deletionTimestamp !== undefined,
+  // The last pod gone is what most deletions wait for.
+  watches: [{ resource: pods, keys: ({ next, any }: { next?: Pod; any: Pod }, { cache }) => {
+    const namespace = any.metadata.namespace!;
+    return !next && cache(namespaces).get(namespace)?.metadata.deletionTimestamp && cache(pods).list(namespace).length === 0 ? [namespace] : [];
+  } }],
   async reconcile(name, context, signal) {
     const cached = context.cache(namespaces).get(name);
     if (!cached?.metadata.deletionTimestamp) return done;
@@ -50,7 +55,7 @@ export const namespaceController = defineController({
     if (deleteErrors.length > 0) throw new Error(deleteErrors.join('; '));
     if (left.length > 0) return requeueAfter(Math.max(recheckMs, ...left.map((one) => (one.waitSeconds / 2) * 1000)));
     try {
-      await api.update({ ...namespace, spec: { ...namespace.spec, finalizers: namespace.spec.finalizers.filter((one) => one !== finalizer) } }, { subresource: 'finalize', signal });
+      await api.update({ ...namespace, spec: { ...namespace.spec, finalizers: (namespace.spec.finalizers ?? []).filter((one) => one !== finalizer) } }, { subresource: 'finalize', signal });
     } catch (err) { if (isConflict(err)) return requeueAfter(1); if (!isNotFound(err)) throw err; }
     return done;
   },
