@@ -43,7 +43,8 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
       if (result.type !== 'watch') throw new Error(`not a watch: ${request.path}`);
       const { watcher, resource } = result;
       const { cache } = resource;
-      cache.keepParsed++;
+      const kept = request.transient ? 0 : 1;
+      cache.keepParsed += kept;
       const stop = () => watcher.close();
       signal?.addEventListener('abort', stop, { once: true });
       if (signal?.aborted) watcher.close();
@@ -60,7 +61,7 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
           watcher.onReady = undefined;
         }
       } finally {
-        cache.keepParsed--;
+        cache.keepParsed -= kept;
         signal?.removeEventListener('abort', stop);
         watcher.close();
       }

@@ -88,6 +88,10 @@ export type ApiResult =
 export interface UpgradeTarget {
   url: URL;
   method: string;
-  /** To be added to the request's own hop-by-hop and Sec-WebSocket headers. */
+  tls?: TlsClientConfig;
+  /** In place of the request's own. */
   headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
+
+/** How to speak TLS to a kubelet or a proxied server. */
+export interface TlsClientConfig { cert?: string | Buffer | undefined; key?: string | Buffer | undefined; ca?: string | Buffer | undefined; rejectUnauthorized?: boolean; servername?: string }

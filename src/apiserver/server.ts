@@ -11,9 +11,12 @@ import type { Store } from '../store/store.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
-import { noSuchResource, type Call, type ServerContext, type TokenIssuer } from './handlers/context.ts';
-import { createHandler, statusErrorOf, type NonResourceHandler } from './handlers/pipeline.ts';
+import type { Call, ServerContext, TokenIssuer } from './handlers/context.ts';
+import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
+import { listen, type Listener, type ListenOptions } from './http/server.ts';
 import { inProcessTransport, type InProcessOptions } from './in-process.ts';
+import { createMetrics, type ApiMetrics } from './metrics.ts';
+import { createNonResourceHandler, type HealthCheck, type NonResourceConfig, type OpenApi } from './non-resource.ts';
 import { registryEntries } from './registry/all.ts';
 import type { ApiRequest, ApiResult } from './request.ts';
 import { ResourceTable } from './resource-table.ts';
@@ -40,7 +43,7 @@ export interface ApiServerConfig {
   /** Default: every built-in resource. */
   entries?: readonly ResourceEntry[];
   /** Who asks and what may be done; default: everybody is the admin, as with --authorization-mode=AlwaysAllow. */
-  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer };
+  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer; documents?: NonResourceConfig['documents'] };
   /** Parsed objects are frozen all the way down. Default false; true in tests. */
   freeze?: boolean;
   /** Other apiservers write to the same store (etcd). */
@@ -49,6 +52,10 @@ export interface ApiServerConfig {
   minRequestTimeoutMs?: number;
   /** Objects made before the server is ready; false makes none. */
   bootstrap?: BootstrapConfig | false;
+  /** More for /readyz and /livez. */
+  checks?: readonly HealthCheck[];
+  /** /openapi/v2 and /openapi/v3. */
+  openapi?(resources: ResourceTable): OpenApi;
   /** Answers logs, exec, attach, portforward and proxy: `streams/`. */
   connect?: (parts: ServerParts) => (call: Call) => Promise<ApiResult>;
 }
@@ -66,6 +73,9 @@ export interface ApiServer extends AsyncDisposable {
   /** Resolves when the bootstrap objects exist. */
   ready: Promise<void>;
   readonly isReady: boolean;
+  readonly metrics: ApiMetrics;
+  /** Opens a door; several may be open. */
+  listen(options: ListenOptions): Promise<Listener>;
   /** Ends watches and stops. */
   close(): Promise<void>;
 }
@@ -99,8 +109,19 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     ...(security.issueToken ? { issueToken: security.issueToken } : {}), ...(connect ? { connect } : {}),
   };
   let isReady = false;
-  const nonResource: NonResourceHandler = () => { throw noSuchResource(); };
-  handler = createHandler(context, nonResource);
+  let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
+  const listeners = new Set<Listener>();
+  const metrics = createMetrics();
+  const checks: HealthCheck[] = [
+    { name: 'ping', check: () => undefined },
+    { name: 'etcd', check: async () => { await store.revision(); return undefined; } },
+    { name: 'poststarthook/start-system-namespaces-controller', check: () => (isReady ? undefined : 'not finished'), live: false },
+    { name: 'shutdown', check: () => (stop.signal.aborted ? 'process is shutting down' : undefined), live: false },
+    ...config.checks ?? [],
+  ];
+  handler = createHandler(context, createNonResourceHandler(context, {
+    checks, metrics, address: () => address, ...(config.openapi ? { openapi: config.openapi(resources) } : {}), ...(security.documents ? { documents: security.documents } : {}),
+  }));
 
   const ready = (async () => {
     await feed.started();
@@ -114,8 +135,18 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     stop.abort();
     await ready.catch(() => {});
     for (const cache of feed.caches()) cache.closeWatchers();
+    await Promise.all([...listeners].map((listener) => listener.close()));
     await feed[Symbol.asyncDispose]();
   })();
 
-  return { context, handle, inProcess, client, ready, get isReady() { return isReady; }, close, [Symbol.asyncDispose]: close };
+  const server: ApiServer = {
+    context, handle, inProcess, client, ready, metrics, get isReady() { return isReady; }, close, [Symbol.asyncDispose]: close,
+    async listen(options) {
+      const listener = await listen(server, options);
+      listeners.add(listener);
+      address ||= `${listener.address}:${listener.port}`;
+      return listener;
+    },
+  };
+  return server;
 }

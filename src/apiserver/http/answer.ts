@@ -1,0 +1,91 @@
+/** Writes a result to an HTTP answer: headers, compression, chunks at the reader's pace. */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
+import { StatusError } from '../../api/meta/status.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { EncodedBody } from '../encoding/encode.ts';
+import { encodeValue, wantsPretty } from '../encoding/encode.ts';
+import type { ApiRequest } from '../request.ts';
+
+export type Answer = ServerResponse | Http2ServerResponse;
+
+/** Answers below this are sent as they are. Source: upstream's defaultGzipThresholdBytes. */
+const gzipThresholdBytes = 128 * 1024;
+/** Bytes handed to the socket in one piece. */
+const pieceBytes = 256 * 1024;
+const compress = promisify(gzip);
+
+export type Headers = Record<string, string | string[]>;
+
+export function baseHeaders(auditId: string, request: ApiRequest | undefined): Headers {
+  const headers: Headers = { 'audit-id': auditId, 'cache-control': 'no-cache, private' };
+  if (request && request.warnings.length > 0) headers.warning = warningHeaders(request.warnings);
+  return headers;
+}
+/** Source: RFC 7234 §5.5; apimachinery/pkg/util/net NewWarningHeader; at most 4 KiB of them, each at most 256 bytes when over. */
+function warningHeaders(warnings: readonly string[]): string[] {
+  const unique = [...new Set(warnings)];
+  const total = unique.reduce((sum, text) => sum + text.length, 0);
+  return unique.map((text) => {
+    const clean = text.replace(/[\u0000-\u001f\u007f]/g, ' ');
+    const cut = total > 4096 && clean.length > 256 ? clean.slice(0, 256) : clean;
+    return `299 - "${Buffer.from(cut.replace(/[\\"]/g, '\\$&')).toString('latin1')}"`;
+  }).slice(0, 64);
+}
+
+/** Sends a body. Resolves when it is handed over; a reader that is gone ends it quietly. */
+export async function send(answer: Answer, request: ApiRequest, code: number, headers: Headers, body: EncodedBody): Promise<void> {
+  headers['content-type'] = body.contentType;
+  let { chunks, length } = body;
+  if (length >= gzipThresholdBytes && request.method === 'GET' && acceptsGzip(request)) {
+    const packed = await compress(Buffer.concat(chunks, length), { level: 1 });
+    chunks = [packed];
+    length = packed.length;
+    headers['content-encoding'] = 'gzip';
+    headers.vary = 'Accept-Encoding';
+  }
+  headers['content-length'] = String(length);
+  if (answer.destroyed) return;
+  (answer as ServerResponse).writeHead(code, headers);
+  if (request.method === 'HEAD') { answer.end(); return; }
+  if (length <= pieceBytes) { (answer as ServerResponse).end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length)); return; }
+  let piece: Uint8Array[] = [];
+  let size = 0;
+  for (const chunk of chunks) {
+    piece.push(chunk);
+    size += chunk.length;
+    if (size < pieceBytes) continue;
+    if (!await writePaced(answer, piece.length === 1 ? piece[0]! : Buffer.concat(piece, size))) return;
+    piece = [];
+    size = 0;
+  }
+  (answer as ServerResponse).end(Buffer.concat(piece, size));
+}
+
+/** False when the reader is gone. */
+export function writePaced(answer: Answer, bytes: Uint8Array): Promise<boolean> | boolean {
+  if (answer.destroyed || (answer as ServerResponse).writableEnded) return false;
+  if ((answer as ServerResponse).write(bytes)) return true;
+  return new Promise((resolve) => {
+    const done = (ok: boolean) => { answer.off('drain', onDrain); answer.off('close', onClose); resolve(ok); };
+    const onDrain = () => done(true);
+    const onClose = () => done(false);
+    answer.on('drain', onDrain);
+    answer.on('close', onClose);
+  });
+}
+
+function acceptsGzip({ headers }: ApiRequest): boolean {
+  const value = headers['accept-encoding'];
+  return typeof value === 'string' && /(^|[\s,])gzip($|[\s,;])/.test(value) && !/gzip\s*;\s*q=0(\.0*)?($|[\s,])/.test(value);
+}
+
+export async function sendError(answer: Answer, request: ApiRequest, headers: Headers, error: StatusError): Promise<void> {
+  if ((answer as ServerResponse).headersSent) { answer.destroy(); return; }
+  const retry = error.status.details?.retryAfterSeconds;
+  if (retry) headers['retry-after'] = String(retry);
+  headers['x-content-type-options'] = 'nosniff';
+  await send(answer, request, error.code, headers, encodeValue(error.status as unknown as JsonObject, 'json', wantsPretty(request)));
+}
