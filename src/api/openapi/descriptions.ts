@@ -76,7 +76,7 @@ function readFileOf(path: string): Texts {
   const out: Texts = {};
   let current: Record<string, string> | undefined;
   for (const [, comment, type, field] of text.matchAll(declaration)) {
-    const words = comment?.split('\n').map((line) => line.replace(/^\s*\*?\s?/, '').trimEnd()).join('\n').trim().replaceAll('*\\/', '*/');
+    const words = comment?.split('\n').map((line) => line.replace(/^\s*\*?\s?/, '').trimEnd()).join('\n').trim().replaceAll('*\\/', '*/').replaceAll('\\"', '"');
     if (type) { current = out[type] = {}; if (words) current[''] = words; } else if (field && words && current) current[field] = words;
   }
   return out;

@@ -21,7 +21,7 @@ export interface OpenApiSource {
 export interface Document { body: Uint8Array; etag: string }
 export interface OpenApi {
   v2(): Document;
-  /** `application/com.github.proto-openapi.spec.v2@v1.0+protobuf` */
+  /** As `openApiV2ProtobufMediaType`, for the types in `openApiV2ProtobufAccepts`. */
   v2Protobuf(): Document;
   /** The index: paths to `serverRelativeURL`s that carry each document's hash. */
   v3Index(): Document;
@@ -29,7 +29,10 @@ export interface OpenApi {
   v3(path: string): Document | undefined;
 }
 
-export const openApiV2ProtobufMediaType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** What clients may ask for; the first is the older name, in which '@' is not allowed by RFC 2045, so answers carry the second. */
+export const openApiV2ProtobufAccepts: readonly string[] = ['application/com.github.proto-openapi.spec.v2@v1.0+protobuf', 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'];
+/** The Content-Type of `v2Protobuf()`, whichever name was asked for: clients of both ages parse it. */
+export const openApiV2ProtobufMediaType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 /** 'com.example.v1.Widget' for example.com/v1 Widget: upstream reverses the group. */
 export function customDefinitionName(group: string, version: string, kind: string): string { return `${group.split('.').reverse().join('.')}.${version}.${kind}`; }
