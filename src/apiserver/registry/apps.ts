@@ -2,6 +2,8 @@
 import type * as v1 from '../../api/apps/v1.ts';
 import type { Column } from '../types.ts';
 import * as defaults from '../../api/apps/v1.defaults.ts';
+import * as validation from '../../api/apps/v1.validation.ts';
+import { podWarnings } from './core/pod.ts';
 import { formatSelector } from '../../api/label-selector.ts';
 import { controllerrevisions, daemonsets, deployments, replicasets, statefulsets } from '../../api/resources.ts';
 import { ageColumn, column, entry, formatLabels, integer, nameColumn, templateColumns, wide } from './define.ts';
@@ -55,19 +57,43 @@ const controllerRevisionColumns: readonly Column<v1.ControllerRevision>[] = [
 ];
 
 export const appsEntries = [
-  entry(controllerrevisions, { columns: controllerRevisionColumns }),
-  entry(daemonsets, { columns: daemonSetColumns, strategy: { setDefaults: defaults.setDaemonSetDefaults } }),
+  entry(controllerrevisions, { columns: controllerRevisionColumns, strategy: { generation: 'none', validate: validation.validateControllerRevision, validateUpdate: validation.validateControllerRevisionUpdate } }),
+  entry(daemonsets, { columns: daemonSetColumns, strategy: {
+      setDefaults: defaults.setDaemonSetDefaults,
+      validate: (object) => validation.validateDaemonSet(object),
+      validateUpdate: (object, old) => validation.validateDaemonSetUpdate(object, old),
+      validateStatusUpdate: (object) => validation.validateDaemonSetStatus(object),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec?.template, 'spec.template.')),
+    } }),
   entry(deployments, {
-    columns: deploymentColumns, strategy: { setDefaults: defaults.setDeploymentDefaults },
+    columns: deploymentColumns, strategy: {
+      setDefaults: defaults.setDeploymentDefaults,
+      validate: (object) => validation.validateDeployment(object),
+      validateUpdate: (object, old) => validation.validateDeploymentUpdate(object, old),
+      validateStatusUpdate: (object) => validation.validateDeploymentStatus(object),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec?.template, 'spec.template.')),
+    },
     scale: { specReplicas: '.spec.replicas', statusReplicas: '.status.replicas', selector: ({ spec }) => formatSelector(spec.selector) },
   }),
   entry(replicasets, {
-    columns: replicaSetColumns, strategy: { setDefaults: defaults.setReplicaSetDefaults },
+    columns: replicaSetColumns, strategy: {
+      setDefaults: defaults.setReplicaSetDefaults,
+      validate: (object) => validation.validateReplicaSet(object),
+      validateUpdate: (object, old) => validation.validateReplicaSetUpdate(object, old),
+      validateStatusUpdate: (object) => validation.validateReplicaSetStatus(object),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec?.template, 'spec.template.')),
+    },
     fieldSelectors: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
     scale: { specReplicas: '.spec.replicas', statusReplicas: '.status.replicas', selector: ({ spec }) => formatSelector(spec?.selector) },
   }),
   entry(statefulsets, {
-    columns: statefulSetColumns, strategy: { setDefaults: defaults.setStatefulSetDefaults },
+    columns: statefulSetColumns, strategy: {
+      setDefaults: defaults.setStatefulSetDefaults,
+      validate: (object) => validation.validateStatefulSet(object),
+      validateUpdate: (object, old) => validation.validateStatefulSetUpdate(object, old),
+      validateStatusUpdate: (object) => validation.validateStatefulSetStatus(object),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec?.template, 'spec.template.')),
+    },
     scale: { specReplicas: '.spec.replicas', statusReplicas: '.status.replicas', selector: ({ spec }) => formatSelector(spec.selector) },
   }),
 ];

@@ -2,6 +2,9 @@
 import type * as v1 from '../../api/batch/v1.ts';
 import type { Column } from '../types.ts';
 import * as defaults from '../../api/batch/v1.defaults.ts';
+import * as validation from '../../api/batch/v1.validation.ts';
+import type { Draft } from '../../base/json.ts';
+import { podWarnings } from './core/pod.ts';
 import { humanDuration, since } from '../../api/human-duration.ts';
 import { formatSelector } from '../../api/label-selector.ts';
 import { cronjobs, jobs } from '../../api/resources.ts';
@@ -46,10 +49,33 @@ const cronJobColumns: readonly Column<v1.CronJob>[] = [
   wide('Selector', ({ spec }) => formatSelector(spec.jobTemplate?.spec?.selector)),
 ];
 
+/** A job selects its pods by its own uid; both the prefixed and the old label names are set. Source: generateSelector of upstream's job strategy. */
+export function generateSelector(job: Draft<v1.Job>): void {
+  const { spec } = job;
+  if (!spec?.template || !job.metadata.uid) return;
+  const labels = ((spec.template.metadata ??= {} as Draft<typeof job.metadata>).labels ??= {});
+  labels['controller-uid'] = labels['batch.kubernetes.io/controller-uid'] = job.metadata.uid;
+  labels['job-name'] = labels['batch.kubernetes.io/job-name'] = job.metadata.name;
+  spec.selector ??= {};
+  (spec.selector.matchLabels ??= {})['batch.kubernetes.io/controller-uid'] ??= job.metadata.uid;
+}
+
 export const batchEntries = [
-  entry(cronjobs, { columns: cronJobColumns, strategy: { setDefaults: defaults.setCronJobDefaults } }),
+  entry(cronjobs, { columns: cronJobColumns, strategy: {
+      setDefaults: defaults.setCronJobDefaults,
+      validate: (object) => validation.validateCronJob(object),
+      validateUpdate: (object) => validation.validateCronJob(object),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec.jobTemplate?.spec?.template, 'spec.jobTemplate.spec.template.')),
+    } }),
   entry(jobs, {
-    columns: jobColumns, strategy: { setDefaults: defaults.setJobDefaults },
+    columns: jobColumns, strategy: {
+      setDefaults: defaults.setJobDefaults,
+      prepareForCreate(job) { if (!job.spec?.manualSelector) generateSelector(job); },
+      validate: (object) => validation.validateJob(object),
+      validateUpdate: (object, old) => validation.validateJobUpdate(object, old),
+      validateStatusUpdate: (object, old) => validation.validateJobStatus(object, old),
+      warnings: (object, old) => (old ? [] : podWarnings(object.spec?.template, 'spec.template.')),
+    },
     fieldSelectors: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) },
   }),
 ];

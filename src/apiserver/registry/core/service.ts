@@ -71,20 +71,17 @@ export const serviceEntry = entry(services, {
   fieldSelectors: { 'spec.clusterIP': ({ spec }) => spec.clusterIP ?? '', 'spec.type': ({ spec }) => spec.type ?? '' },
   strategy: {
     setDefaults: setServiceDefaults, validateName: nameIsDNS1035Label, generation: 'none',
-    prepareForCreate(service) {
-      service.status = { loadBalancer: {} };
-      normaliseClusterIPs(service.spec, undefined);
-    },
+    prepareForCreate(service) { service.status = { loadBalancer: {} }; },
     prepareForUpdate(service, old, { subresource }) {
       if (subresource === 'status') { service.spec = structuredClone(old.spec) as DraftSpec; (service.status ??= {}).loadBalancer ??= {}; return; }
       service.status = structuredClone(old.status ?? { loadBalancer: {} }) as Draft<Service>['status'];
-      normaliseClusterIPs(service.spec, old.spec);
-      keepAllocated(service, old);
-      dropTypeDependent(service, old);
       if (service.spec.type !== 'LoadBalancer' && old.spec.type === 'LoadBalancer') service.status = { loadBalancer: {} };
     },
     async allocate(service, old, { client, rng, subresource, dryRun }) {
       if (subresource !== '') return undefined;
+      // Runs before prepareFor…, so what the server chose earlier is put back here.
+      normaliseClusterIPs(service.spec, old?.spec);
+      if (old) { keepAllocated(service, old); dropTypeDependent(service, old); }
       const reservation = allocateForService(await serviceAllocatorOf(client), service, old, rng);
       // A dry run shows what it would have got and keeps nothing.
       return dryRun ? { commit: reservation.release, release: reservation.release } : reservation;
