@@ -35,6 +35,8 @@ export interface WatchOptions extends ListOptions {
   allowWatchBookmarks?: boolean | undefined;
   sendInitialEvents?: boolean | undefined;
   timeoutSeconds?: number | undefined;
+  /** The caller looks at each object once and keeps none, so the server need not keep them parsed. */
+  transient?: boolean | undefined;
 }
 export interface WriteOptions extends CallOptions { dryRun?: boolean | undefined; fieldManager?: string | undefined; subresource?: string | undefined }
 export type PatchType = 'json' | 'merge' | 'strategic' | 'apply';
@@ -76,6 +78,8 @@ export interface TransportRequest {
   body?: Json | object;
   /** Default application/json; the patch types set their own. */
   contentType?: string;
+  /** See `WatchOptions.transient`; a hint for the in-process transport. */
+  transient?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 export interface Transport {

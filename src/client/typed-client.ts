@@ -57,7 +57,7 @@ function createResourceClient<T>(transport: Transport, names: ResourceNames<T>):
       return { metadata: list.metadata ?? {}, items: first && !first.kind ? items.map(typed) : items };
     },
     watch: (options: WatchOptions) => transport.watch({
-      method: 'GET', path: resourcePath(names, { namespace: options.namespace }), signal: options.signal,
+      method: 'GET', path: resourcePath(names, { namespace: options.namespace }), signal: options.signal, transient: options.transient,
       query: {
         ...listQuery(options), watch: 'true',
         allowWatchBookmarks: flag(options.allowWatchBookmarks), sendInitialEvents: flag(options.sendInitialEvents), timeoutSeconds: text(options.timeoutSeconds),

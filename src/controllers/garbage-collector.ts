@@ -101,7 +101,7 @@ function follow(resource: DiscoveredResource, { graph }: State, context: Context
   const api = context.client.for(names);
   void runReflector<ApiObject>({
     name: resource.name, clock: context.clock, rng: context.rng, log: context.log, signal: AbortSignal.any([context.signal, stop.signal]),
-    list: (options) => api.list(options), watch: (options) => api.watch(options),
+    list: (options) => api.list(options), watch: (options) => api.watch({ ...options, transient: true }),
     onReplace(items) {
       const seen = new Set(items.map((item) => item.metadata.uid));
       for (const node of [...graph.nodes.values()]) if (node.resource === resource && !seen.has(node.uid)) graph.delete(node.uid);
