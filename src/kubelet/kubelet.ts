@@ -4,7 +4,7 @@
  */
 import type { Node, PersistentVolume, Pod } from '../api/core/v1.ts';
 import { persistentvolumeclaims, persistentvolumes, pods as podNames, services as serviceNames } from '../api/resources.ts';
-import { type Clock, every } from '../base/clock.ts';
+import { type Clock, every, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Client } from '../client/client.ts';
@@ -59,6 +59,7 @@ export interface Kubelet {
 }
 
 const housekeepingMs = 60_000;
+const firstListMs = 100;
 
 /** Asks the runtime and the machine who they are; the rest happens in `run`. */
 export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
@@ -207,6 +208,10 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
         await endOrphans();
       })().catch((error: unknown) => { if (!signal.aborted) throw error; });
       const nodeWork = (async () => {
+        // One list of the runtime first, so that a healthy node is Ready in its first status.
+        const late = new AbortController();
+        await Promise.race([pleg.listed, sleep(clock, firstListMs, AbortSignal.any([signal, late.signal])).catch(() => {})]);
+        late.abort();
         await reporter.register();
         for (const pod of statics.values()) keepMirror(pod);
         await Promise.all([reporter.run(), keepNodeLease({ nodeName, client, clock, log, signal, durationSeconds: config.nodeLeaseDurationSeconds, node: () => reporter.node() })]);

@@ -14,6 +14,8 @@ const healthyWithinMs = 180_000;
 
 export interface Pleg {
   run(): Promise<void>;
+  /** Resolves after the first list. */
+  listed: Promise<void>;
   /** Undefined when well, else upstream's reason for NotReady. */
   problem(): string | undefined;
 }
@@ -23,6 +25,8 @@ export function createPleg(options: { runtime: Runtime; clock: Clock; log: Logge
   let known = new Map<string, { uid: string; state: string }>();
   let lastRelist: number | undefined;
   let relisting: Promise<void> | undefined;
+  let firstDone = () => {};
+  const listed = new Promise<void>((resolve) => { firstDone = resolve; });
 
   async function relist(): Promise<void> {
     const [sandboxes, containers] = await Promise.all([runtime.listPodSandbox(), runtime.listContainers()]);
@@ -36,6 +40,7 @@ export function createPleg(options: { runtime: Runtime; clock: Clock; log: Logge
     for (const [id, item] of known) if (!next.has(id)) changed.add(item.uid);
     known = next;
     lastRelist = clock.monotonic();
+    firstDone();
     for (const uid of changed) onChange(uid);
   }
   /** Relists asked for while one runs share the next. */
@@ -61,6 +66,7 @@ export function createPleg(options: { runtime: Runtime; clock: Clock; log: Logge
   }
 
   return {
+    listed,
     async run() {
       const follow = runtime.events ? followEvents() : undefined;
       while (!signal.aborted) {
