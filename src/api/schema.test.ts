@@ -10,7 +10,7 @@ import './resources.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import { builtInResources, type ResourceNames, type Verb } from './resource-names.ts';
 import { definitionName } from './openapi/definitions.ts';
-import { createOpenApi, openApiV2 } from './openapi/documents.ts';
+import { createOpenApi, createOpenApiServer, openApiV2 } from './openapi/documents.ts';
 import { decodeGnosticDocument } from './openapi/gnostic.ts';
 import { allGroupVersions, typeOf } from './schema.ts';
 
@@ -141,4 +141,19 @@ test('custom resources bring their definitions', () => {
   const document = openApiV2({ resources: [widgets], version: 'v1', definitions: { 'com.example.v1.Widget': { type: 'object', properties: { spec: { type: 'object' } } } } }) as unknown as Swagger;
   assert.deepEqual(Object.keys(document.definitions).filter((name) => name.startsWith('com.')), ['com.example.v1.Widget', 'com.example.v1.WidgetList']);
   assert.ok(document.paths['/apis/example.com/v1/namespaces/{namespace}/widgets/{name}/status']);
+});
+
+test('a server follows the resources and the accepted media type', () => {
+  let resources = builtInResources().slice(0, 2);
+  const server = createOpenApiServer(() => ({ resources, version: 'v1' }));
+  const first = server.v2('application/json')!;
+  assert.equal(first.contentType, 'application/json');
+  assert.equal(server.v2('*/*')!.body, first.body);
+  assert.equal(server.v2('application/com.github.proto-openapi.spec.v2@v1.0+protobuf')!.contentType, 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf');
+  assert.equal(server.v2('text/html'), undefined);
+  assert.equal(server.v3('apis/apps/v1', ''), undefined);
+  resources = builtInResources().slice();
+  assert.notEqual(server.v2('application/json')!.etag, first.etag);
+  assert.ok(server.v3('apis/apps/v1', '')!.etag.length > 0);
+  assert.ok('apis/apps/v1' in (server.v3Index().paths as JsonObject));
 });

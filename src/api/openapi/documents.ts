@@ -59,6 +59,34 @@ export function createOpenApi(source: OpenApiSource): OpenApi {
   };
 }
 
+/** What a server needs of the documents, following the resources as they change. */
+export interface OpenApiServer {
+  /** Undefined: none of the accepted media types can be written. */
+  v2(accept: string): { contentType: string; body: Uint8Array; etag: string } | undefined;
+  v3Index(): JsonObject;
+  v3(path: string, accept: string): { contentType: string; body: Uint8Array; etag: string } | undefined;
+}
+
+/** `source` is asked on every request and has to be cheap; documents are made again when its resources or definitions are others. */
+export function createOpenApiServer(source: () => OpenApiSource): OpenApiServer {
+  let made: { key: string; definitions: unknown; api: OpenApi } | undefined;
+  const api = (): OpenApi => {
+    const now = source();
+    const key = now.resources.map((names) => `${names.apiVersion}/${names.plural}`).join();
+    if (made?.key !== key || made.definitions !== now.definitions) made = { key, definitions: now.definitions, api: createOpenApi(now) };
+    return made.api;
+  };
+  return {
+    v2(accept) {
+      const types = accept.split(',').map((type) => type.split(';')[0]!.trim());
+      if (types.some((type) => openApiV2ProtobufAccepts.includes(type))) return { contentType: openApiV2ProtobufMediaType, ...api().v2Protobuf() };
+      return types.some((type) => type === '' || type === '*/*' || type === 'application/*' || type === 'application/json') ? { contentType: 'application/json', ...api().v2() } : undefined;
+    },
+    v3Index: () => JSON.parse(Buffer.from(api().v3Index().body).toString()) as JsonObject,
+    v3(path) { const document = api().v3(path); return document && { contentType: 'application/json', ...document }; },
+  };
+}
+
 function v3Groups(source: OpenApiSource): Map<string, Operation[]> {
   const out = new Map<string, Operation[]>();
   for (const operation of allOperations(source)) {
