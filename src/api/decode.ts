@@ -8,7 +8,7 @@
 import type { Json, JsonObject } from '../base/json.ts';
 import { badRequest, type StatusError } from './meta/status.ts';
 import { canonicalQuantity } from './quantity.ts';
-import { typeOf, type FieldSchema, type FieldType, type Scalar, type TypeSchema } from './schema.ts';
+import { resolveRef, typeOf, type FieldSchema, type FieldType, type Scalar, type TypeSchema } from './schema.ts';
 
 /** Unknown fields reported per object; further ones are dropped without a word. Upstream's limit. */
 const maxReportedFields = 100;
@@ -90,10 +90,35 @@ function decoderOf(type: TypeSchema): Decoder {
 
 function compileFields(type: TypeSchema): ReadonlyMap<string, FieldDecoder> {
   return new Map([...type.fields].map(([name, field]) => [name, {
-    decode: compile(field.type),
-    omitZero: omitsZero(field),
+    decode: type.custom ? compileCustom(field.type) : compile(field.type),
+    omitZero: !type.custom && omitsZero(field),
   }]));
 }
+
+/** Only prunes: custom resources are checked by their validation, and keep what they hold as it was sent. */
+function compileCustom(type: FieldType): Decoder {
+  switch (type.kind) {
+    case 'scalar': return passThrough;
+    case 'ref': { let decode: Decoder | undefined; return (value, state) => (isObject(value) ? (decode ??= decoderOf(resolveRef(type)))(value, state) : value); }
+    case 'list': {
+      const decode = compileCustom(type.items);
+      return (value, state) => {
+        if (!Array.isArray(value)) return value;
+        for (let index = 0; index < value.length; index++) { state.path.push(index); decode(value[index]!, state); state.path.pop(); }
+        return value;
+      };
+    }
+    case 'map': {
+      const decode = compileCustom(type.values);
+      return (value, state) => {
+        if (!isObject(value)) return value;
+        for (const key in value) { state.path.push(`\0${key}`); decode(value[key] ?? null, state); state.path.pop(); }
+        return value;
+      };
+    }
+  }
+}
+function isObject(value: Json): value is JsonObject { return typeof value === 'object' && value !== null && !Array.isArray(value); }
 
 /** Go leaves out a zero value ("omitempty") unless the field is required or a pointer: zero and absent are one. */
 function omitsZero({ name, type, required, pointer }: FieldSchema): boolean {
@@ -104,7 +129,7 @@ function omitsZero({ name, type, required, pointer }: FieldSchema): boolean {
 function compile(type: FieldType): Decoder {
   switch (type.kind) {
     case 'scalar': return scalarDecoders[type.scalar];
-    case 'ref': { let decode: Decoder | undefined; return (value, state) => (decode ??= decoderOf(typeOf(type.name)))(value, state); }
+    case 'ref': { let decode: Decoder | undefined; return (value, state) => (decode ??= decoderOf(resolveRef(type)))(value, state); }
     case 'list': return listDecoder(type);
     case 'map': return mapDecoder(type);
   }
@@ -121,7 +146,8 @@ function decodeStruct(type: TypeSchema, fields: ReadonlyMap<string, FieldDecoder
       if (type.preserveUnknownFields) continue;
       if (state.unknownFields.length < maxReportedFields) state.unknownFields.push(`unknown field "${formatPath(state.path, key)}"`);
       delete value[key];
-    } else if (child === null || child === undefined) delete value[key];
+    } else if (child === undefined || (child === null && !type.custom)) delete value[key];
+    else if (child === null) continue;
     else {
       state.path.push(key);
       state.struct = type.shortName;

@@ -14,6 +14,8 @@
  * The short folder form of a group version ('core/v1', 'rbac/v1') is the key used here; `apiVersion` is the one on the wire.
  */
 
+import type { JsonObject } from '../base/json.ts';
+
 export const scalars = [
   'string', 'bool', 'int32', 'int64', 'double', 'bytes', 'Time', 'MicroTime', 'Duration', 'Quantity', 'IntOrString',
   'RawExtension', 'FieldsV1', 'ExtraValue', 'JSON', 'JSONSchemaPropsOrArray', 'JSONSchemaPropsOrBool', 'JSONSchemaPropsOrStringArray', 'any',
@@ -22,8 +24,8 @@ export type Scalar = (typeof scalars)[number];
 
 export type FieldType =
   | { kind: 'scalar'; scalar: Scalar }
-  /** `name` is fully qualified: 'core/v1.PodSpec'. Resolve with `typeOf`. */
-  | { kind: 'ref'; name: string }
+  /** `name` is fully qualified: 'core/v1.PodSpec'. Resolve with `resolveRef`. Types of custom resources are not registered and come along as `type`. */
+  | { kind: 'ref'; name: string; type?: TypeSchema }
   | { kind: 'list'; items: FieldType }
   | { kind: 'map'; values: FieldType };
 
@@ -40,6 +42,8 @@ export interface FieldSchema {
   /** Server-side apply topology of a list. Unset means atomic. */
   listType?: ListType;
   listMapKeys?: readonly string[];
+  /** Values that keys left out have. */
+  listMapDefaults?: JsonObject;
   /** Server-side apply topology of a map or struct field. */
   mapType?: 'atomic' | 'granular';
   /** Strategic merge patch. */
@@ -60,6 +64,8 @@ export interface TypeSchema {
   union?: string;
   /** Fields the schema does not know are kept as they are. Only custom resources have such types. */
   preserveUnknownFields?: boolean;
+  /** Of a custom resource: values of a wrong type are left to validation, null and zero values are values, nothing is normalised. */
+  custom?: boolean;
 }
 
 type FieldSpecs = Readonly<Record<string, string>>;
@@ -96,6 +102,8 @@ export function typeOf(name: string): TypeSchema {
   if (!type) throw new Error(`no such type in the API schema: ${name}`);
   return type;
 }
+
+export function resolveRef(type: FieldType & { kind: 'ref' }): TypeSchema { return type.type ?? typeOf(type.name); }
 
 function parseType(groupVersion: GroupVersionSchema, shortName: string, specs: FieldSpecs): TypeSchema {
   const fields = new Map<string, FieldSchema>();

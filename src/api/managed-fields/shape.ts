@@ -46,14 +46,14 @@ function shapeOfField(field: FieldSchema): Shape {
   if (field.type.kind !== 'list') return field.mapType === 'atomic' ? leafShape : shapeOfType(field.type);
   if (field.listType === 'set') return { kind: 'set' };
   if (field.listType !== 'map' || field.type.items.kind !== 'ref') return leafShape;
-  return { kind: 'keyed', keys: [...field.listMapKeys ?? []].sort(), defaults: keyDefaults[field.type.items.name] ?? {}, items: shapeOfType(field.type.items) };
+  return { kind: 'keyed', keys: [...field.listMapKeys ?? []].sort(), defaults: field.listMapDefaults ?? keyDefaults[field.type.items.name] ?? {}, items: shapeOfType(field.type.items) };
 }
 function shapeOfType(type: FieldType): Shape {
   switch (type.kind) {
     case 'scalar': return type.scalar === 'any' ? deduced : leafShape;
     case 'list': return leafShape;
     case 'map': return { kind: 'map', values: shapeOfType(type.values) };
-    case 'ref': { const found = findType(type.name); return found ? shapeOf(found) : leafShape; }
+    case 'ref': { const found = type.type ?? findType(type.name); return found ? shapeOf(found) : leafShape; }
   }
 }
 
