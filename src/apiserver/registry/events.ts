@@ -3,6 +3,7 @@ import type { JsonObject } from '../../base/json.ts';
 import type { Event } from '../../api/core/v1.ts';
 import type { Column } from '../types.ts';
 import { events, eventsK8sIo } from '../../api/resources.ts';
+import { validateEvent } from '../../api/core/v1.validation.ts';
 import { eventColumns } from './core/columns.ts';
 import { entry } from './define.ts';
 
@@ -41,7 +42,7 @@ const otherFieldSelectors = {
 };
 
 export const eventEntries = [
-  entry(events, { columns: eventColumns, ttlSeconds: eventTtlSeconds, fieldSelectors: eventFieldSelectors, strategy: { allowCreateOnUpdate: true, generation: 'none' } }),
+  entry(events, { columns: eventColumns, ttlSeconds: eventTtlSeconds, fieldSelectors: eventFieldSelectors, strategy: { allowCreateOnUpdate: true, generation: 'none', validate: validateEvent, validateUpdate: validateEvent } }),
   entry(eventsK8sIo, {
     // Tables and field selectors work on the stored form.
     columns: eventColumns as unknown as readonly Column<never>[], storagePrefix: '/registry/events', ttlSeconds: eventTtlSeconds,
