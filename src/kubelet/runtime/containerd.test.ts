@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { systemClock as clock } from '../../base/clock.ts';
@@ -12,9 +13,11 @@ import { runningPid } from '../../base/daemon.ts';
 import { tryExec } from '../../base/exec.ts';
 import { hasGrpcCode } from '../../base/grpc-status.ts';
 import { silentLogger as log } from '../../base/log.ts';
+import { UserError } from '../../base/user-error.ts';
 import { buildImageArchive } from '../../testing/images.ts';
 import { type Containerd, containerdConfig, containerdPaths, findCniPlugins, startContainerd, stopContainerd } from './containerd.ts';
-import { loadImageArchive } from './images.ts';
+import { loadImageArchive, saveImageArchive } from './images.ts';
+import { testRuntime } from './runtime.conformance.ts';
 import type { ContainerConfig, PodSandboxConfig, RuntimeEvent } from './runtime.ts';
 import { sandboxImage } from './sandbox-image.ts';
 import { SpdyConnection } from './spdy.ts';
@@ -59,6 +62,8 @@ describe('a private containerd', { skip: missing ? `needs ${missing}` : false },
     await tryExec('rm', ['-rf', folder]);
   });
 
+  testRuntime('containerd', async () => ({ runtime: containerd.runtime, image, cgroupParent }));
+
   async function pod(network: 'POD' | 'NODE' = 'NODE') {
     const name = `p${++number}`;
     const config: PodSandboxConfig = { metadata: { name, uid: `uid-${name}`, namespace: 'default', attempt: 0 }, logDirectory: join(folder, 'logs', name), labels: { app: name }, hostname: network === 'POD' ? name : '',
@@ -87,6 +92,23 @@ describe('a private containerd', { skip: missing ? `needs ${missing}` : false },
     assert.ok((await containerd.runtime.images.status(sandboxImage))!.repoTags.includes(sandboxImage));
     assert.equal(await containerd.runtime.images.status('knarr.local/none:1'), undefined);
     assert.equal((await containerd.runtime.version()).runtimeName, 'containerd');
+  });
+
+  test('archives are loaded under their full names, saved, and refused with a sentence', async () => {
+    const file = join(folder, 'other.tar');
+    writeFileSync(file, gzipSync(buildImageArchive({ name: 'short:1' })));
+    assert.deepEqual(await loadImageArchive(containerd, file), ['docker.io/library/short:1']);
+    assert.deepEqual((await containerd.runtime.images.status('short:1'))?.repoTags.filter((name) => name.includes('/')), ['docker.io/library/short:1']);
+    await containerd.runtime.images.remove('docker.io/library/short:1');
+    await saveImageArchive(containerd, join(folder, 'saved.tar'), [image]);
+    await containerd.runtime.images.remove(image);
+    assert.equal(await containerd.runtime.images.status(image), undefined);
+    assert.deepEqual(await loadImageArchive(containerd, join(folder, 'saved.tar')), [image]);
+    assert.ok(await containerd.runtime.images.status(image));
+    writeFileSync(file, 'this is no archive'.repeat(100));
+    await assert.rejects(loadImageArchive(containerd, file), (error) => error instanceof UserError && /is not an archive made by 'docker save'/.test(error.message));
+    await assert.rejects(loadImageArchive(containerd, join(folder, 'none.tar')), /no such file/);
+    assert.ok((await containerd.runtime.images.fsInfo()).imageFilesystems[0]!.fsId!.mountpoint.startsWith(dataDir));
   });
 
   test('a container runs, logs, exits; its status follows the event', async () => {

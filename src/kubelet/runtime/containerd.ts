@@ -76,10 +76,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   const paths = containerdPaths(dataDir);
   const host = await inspectHost(options);
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
-  const settings = { ...host, paths, cni: { binDir: host.cniBinDir, confDir: options.cni.confDir }, registryConfigDir: options.registryConfigDir ?? '/etc/containerd/certs.d',
-    snapshotter: await chooseSnapshotter(dataDir, paths.root) };
-  const config = containerdConfig(settings);
   const previous = await readFile(paths.config, 'utf8').catch(() => undefined);
+  const settings = { ...host, paths, cni: { binDir: host.cniBinDir, confDir: options.cni.confDir }, registryConfigDir: options.registryConfigDir ?? '/etc/containerd/certs.d',
+    snapshotter: await chooseSnapshotter(dataDir, previous) };
+  const config = containerdConfig(settings);
   await mkdir(options.cni.confDir, { recursive: true });
   await writeFile(paths.config, config, { mode: 0o600 });
   if (previous !== config && runningPid(paths.pidFile) !== undefined) {
@@ -245,10 +245,9 @@ export async function findCniPlugins(): Promise<string | undefined> {
 const executable = (path: string): Promise<boolean> => access(path, constants.X_OK).then(() => true, () => false);
 
 /** Overlayfs if a mount in that folder works (it doesn't on top of another overlay); the choice made once stays, for images are unpacked with it. */
-async function chooseSnapshotter(dataDir: string, root: string): Promise<'overlayfs' | 'native'> {
-  for (const known of ['overlayfs', 'native'] as const) {
-    if (await access(join(root, `io.containerd.snapshotter.v1.${known}`, 'metadata.db')).then(() => true, () => false)) return known;
-  }
+async function chooseSnapshotter(dataDir: string, previousConfig: string | undefined): Promise<'overlayfs' | 'native'> {
+  const chosen = /^snapshotter = "(overlayfs|native)"$/m.exec(previousConfig ?? '')?.[1];
+  if (chosen) return chosen as 'overlayfs' | 'native';
   const folder = await mkdtemp(join(dataDir, 'overlay-'));
   const part = (name: string) => join(folder, name);
   try {

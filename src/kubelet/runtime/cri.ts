@@ -35,6 +35,10 @@ export function criRuntime(options: CriOptions): CriRuntime {
     via.unary(method<T>(service, name, `${name}Request` as CriMessage, `${name}Response` as CriMessage), request, { timeoutMs, ...call });
   const runtime = caller(client, 'RuntimeService');
   const image = caller(imageClient, 'ImageService');
+  /** CRI wants these to succeed for what is gone already; containerd before 1.7 says NOT_FOUND. */
+  const gone = async (call: Promise<unknown>): Promise<void> => {
+    try { await call; } catch (error) { if (!hasGrpcCode(error, 'NOT_FOUND')) throw error; }
+  };
   let runtimeName: string | undefined;
 
   async function version(call?: GrpcCallOptions): Promise<RuntimeVersion> {
@@ -90,8 +94,8 @@ export function criRuntime(options: CriOptions): CriRuntime {
 
     runPodSandbox: async (config, { runtimeHandler = '', signal } = {}) =>
       (await runtime<{ podSandboxId: string }>('RunPodSandbox', { config, runtimeHandler }, { timeoutMs: timeoutMs * 2, signal })).podSandboxId,
-    stopPodSandbox: (podSandboxId) => runtime('StopPodSandbox', { podSandboxId }),
-    removePodSandbox: (podSandboxId) => runtime('RemovePodSandbox', { podSandboxId }),
+    stopPodSandbox: (podSandboxId) => gone(runtime('StopPodSandbox', { podSandboxId })),
+    removePodSandbox: (podSandboxId) => gone(runtime('RemovePodSandbox', { podSandboxId })),
     podSandboxStatus,
     listPodSandbox: async ({ state, ...filter } = {}) =>
       (await runtime<{ items: PodSandbox[] }>('ListPodSandbox', { filter: { ...filter, ...(state ? { state: { state } } : {}) } })).items,
@@ -101,8 +105,8 @@ export function criRuntime(options: CriOptions): CriRuntime {
       { signal })).containerId,
     startContainer: (containerId, { signal } = {}) => runtime('StartContainer', { containerId }, { signal }),
     stopContainer: (containerId, timeoutSeconds) =>
-      runtime('StopContainer', { containerId, timeout: timeoutSeconds }, { timeoutMs: timeoutMs + timeoutSeconds * 1000 }),
-    removeContainer: (containerId) => runtime('RemoveContainer', { containerId }),
+      gone(runtime('StopContainer', { containerId, timeout: timeoutSeconds }, { timeoutMs: timeoutMs + timeoutSeconds * 1000 })),
+    removeContainer: (containerId) => gone(runtime('RemoveContainer', { containerId })),
     listContainers: async ({ state, ...filter } = {}) =>
       (await runtime<{ containers: Container[] }>('ListContainers', { filter: { ...filter, ...(state ? { state: { state } } : {}) } })).containers
         .map((container) => ({ ...container, imageId: container.imageId || container.imageRef })),
@@ -139,7 +143,7 @@ export function criRuntime(options: CriOptions): CriRuntime {
       },
       pull: async (name, { auth, sandboxConfig, signal } = {}) =>
         (await image<{ imageRef: string }>('PullImage', { image: { image: name }, auth, sandboxConfig }, { timeoutMs: undefined, signal })).imageRef,
-      remove: (name) => image('RemoveImage', { image: { image: name } }),
+      remove: (name) => gone(image('RemoveImage', { image: { image: name } })),
       fsInfo: () => image<{ imageFilesystems: FilesystemUsage[]; containerFilesystems: FilesystemUsage[] }>('ImageFsInfo', {}),
     },
 
@@ -157,7 +161,10 @@ function method<T>(service: string, name: string, request: CriMessage, response:
 interface WirePodStats { attributes: PodSandboxStats['attributes']; linux?: Omit<PodSandboxStats, 'attributes'> }
 const podStats = ({ attributes, linux }: WirePodStats): PodSandboxStats => ({ containers: [], ...linux, attributes });
 type WireImage = Image & { spec?: object };
-const plainImage = ({ spec: _, ...image }: WireImage): Image => image;
+function plainImage(image: WireImage): Image {
+  const { spec: _, ...plain } = image;
+  return plain;
+}
 
 /** GetContainerEvents, which CRI-O has. Throws UNIMPLEMENTED where it is switched off: poll then. */
 async function* criEvents(client: GrpcClient, signal: AbortSignal): AsyncGenerator<RuntimeEvent, void, undefined> {

@@ -32,7 +32,7 @@ export interface Runtime {
 
   createContainer(podSandboxId: string, config: ContainerConfig, sandboxConfig: PodSandboxConfig, options?: { signal?: AbortSignal }): Promise<string>;
   startContainer(containerId: string, options?: { signal?: AbortSignal }): Promise<void>;
-  /** The stop signal, then SIGKILL after `timeoutSeconds` (0: at once). Resolves when it has exited. */
+  /** The stop signal, then SIGKILL after `timeoutSeconds` (0: at once). Resolves when it has exited; succeeds when gone already. */
   stopContainer(containerId: string, timeoutSeconds: number): Promise<void>;
   /** Kills it when it runs. Succeeds when gone already. */
   removeContainer(containerId: string): Promise<void>;

@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../../base/clock.ts';
 import { hasGrpcCode } from '../../base/grpc-status.ts';
 import { seededRng } from '../../base/rng.ts';
 import { FakeClock, settle } from '../../testing/fake-clock.ts';
 import type { RuntimeEvent } from './runtime.ts';
+import { testRuntime } from './runtime.conformance.ts';
 import { simulatedRuntime, simulatedSteps } from './simulated.ts';
+
+testRuntime('simulated', async () => {
+  const runtime = simulatedRuntime({ clock: systemClock, rng: seededRng(7) });
+  const image = 'docker.io/library/web:1';
+  await runtime.images.pull(image);
+  return { runtime, image, cgroupParent: '/' };
+});
 
 const sandboxConfig = (name: string, annotations: Record<string, string> = {}) => ({ metadata: { name, uid: `uid-${name}`, namespace: 'default', attempt: 0 }, labels: { app: name }, annotations });
 

@@ -177,7 +177,7 @@ export function simulatedRuntime({ clock, rng, podCidr = '10.244.0.0/24', absent
     async stopPodSandbox(id) { stopSandbox(id); },
     async removePodSandbox(id) {
       stopSandbox(id);
-      for (const process of [...processes.values()]) if (process.podSandboxId === id) removeContainer(process.status.id);
+      for (const process of processes.values()) if (process.podSandboxId === id) removeContainer(process.status.id);
       if (sandboxes.delete(id)) emit({ type: 'deleted', id });
     },
     podSandboxStatus: async (id) => sandboxStatus(sandboxOf(id)),

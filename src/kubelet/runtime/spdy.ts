@@ -361,7 +361,7 @@ export class SpdyConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#pending = [];
-    for (const stream of [...this.#streams.values()]) this.#drop(stream, error);
+    for (const stream of this.#streams.values()) this.#drop(stream, error);
     this.onClose(error);
   }
 }
