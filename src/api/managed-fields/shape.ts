@@ -9,12 +9,15 @@ import { insert, isEmpty, isMember, type FieldSet } from './field-set.ts';
 
 export type Shape =
   | { kind: 'leaf' }
-  | { kind: 'struct'; fields(): ReadonlyMap<string, { shape: Shape; alwaysPresent: boolean }>; open: boolean }
+  | { kind: 'struct'; fields(): ReadonlyMap<string, ShapeField>; open: boolean }
   | { kind: 'map'; values: Shape }
   | { kind: 'set' }
   | { kind: 'keyed'; keys: readonly string[]; defaults: JsonObject; items: Shape }
   /** No schema: objects are maps of the same, all else one piece. Upstream calls it deduced. */
   | { kind: 'deduced' };
+
+/** `element` is 'f:' and the name, made once: keys of objects cost most when they are new strings. */
+interface ShapeField { shape: Shape; element: string; alwaysPresent: boolean }
 
 const leafShape: Shape = { kind: 'leaf' };
 const deduced: Shape = { kind: 'deduced' };
@@ -27,10 +30,10 @@ const shapes = new WeakMap<TypeSchema, Shape>();
 export function shapeOf(type: TypeSchema): Shape {
   let shape = shapes.get(type);
   if (!shape) {
-    let fields: Map<string, { shape: Shape; alwaysPresent: boolean }> | undefined;
+    let fields: Map<string, ShapeField> | undefined;
     shape = type.atomic ? leafShape : {
       kind: 'struct', open: type.preserveUnknownFields === true,
-      fields: () => fields ??= new Map([...type.fields].map(([name, field]) => [name, { shape: shapeOfField(field), alwaysPresent: alwaysPresent(field) }])),
+      fields: () => fields ??= new Map([...type.fields].map(([name, field]) => [name, { shape: shapeOfField(field), element: `f:${name}`, alwaysPresent: alwaysPresent(field) }])),
     };
     shapes.set(type, shape);
   }
@@ -116,17 +119,19 @@ function compareValues(declared: Shape, before: Json, after: Json, out: Building
       for (const key in next) {
         const value = next[key];
         if (!present(value)) continue;
-        out.path.push(`f:${key}`);
         const was = Object.hasOwn(old, key) ? old[key] : undefined;
+        if (was === value) continue;
+        const field = fields?.get(key);
+        out.path.push(field ? field.element : `f:${key}`);
         if (present(was)) compareValues(shapeAt(key), was, value, out);
-        else if (fields?.get(key)?.alwaysPresent && effective(shapeAt(key), value).kind !== 'leaf') compareValues(shapeAt(key), Array.isArray(value) ? [] : {}, value, out);
+        else if (field?.alwaysPresent && effective(shapeAt(key), value).kind !== 'leaf') compareValues(shapeAt(key), Array.isArray(value) ? [] : {}, value, out);
         else insert(out.added, out.path, addedNode(shapeAt(key), value));
         out.path.pop();
       }
       for (const key in old) {
         const was = old[key];
         if (!present(was) || (Object.hasOwn(next, key) && present(next[key]))) continue;
-        out.path.push(`f:${key}`);
+        out.path.push(fields?.get(key)?.element ?? `f:${key}`);
         insert(out.removed, out.path, addedNode(shapeAt(key), was));
         out.path.pop();
       }
@@ -176,7 +181,8 @@ function addedNode(declared: Shape, value: Json): FieldSet {
     for (const key in value as JsonObject) {
       const child = (value as JsonObject)[key];
       if (!present(child)) continue;
-      node[`f:${key}`] = addedNode(fields ? fields.get(key)?.shape ?? deduced : (shape as Shape & { kind: 'map' }).values, child);
+      const field = fields?.get(key);
+      node[field ? field.element : `f:${key}`] = addedNode(fields ? field?.shape ?? deduced : (shape as Shape & { kind: 'map' }).values, child);
       children++;
     }
   }
