@@ -67,7 +67,7 @@ async function emptyOf(resource: DiscoveredResource, namespace: string, { client
   const path = `${resource.base}/namespaces/${namespace}/${resource.name}`;
   const list = async () => (await client.request({ method: 'GET', path, signal }) as unknown as { items?: Item[] }).items ?? [];
   const canList = resource.verbs.includes('list');
-  const left: Left = { groupResource: resource.group ? `${resource.name}.${resource.group}` : resource.name, count: 0, finalizers: new Map(), waitSeconds: 0 };
+  const left: Left = { groupResource: `${resource.name}.${resource.group}`, count: 0, finalizers: new Map(), waitSeconds: 0 };
   if (!canList) return left;
   let items = await list();
   if (items.length === 0) return left;
