@@ -258,6 +258,7 @@ describe('a private containerd', { skip: missing ? `needs ${missing}` : false },
           data.onData = (chunk) => { text += chunk.toString(); };
           data.onEnd = () => { resolve(failure || text); connection.destroy(); };
           data.write(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+          data.end(); // or containerd waits a second for more
         }).on('error', reject).end();
     });
     server.close();
