@@ -5,6 +5,9 @@
 import type { Clock } from '../base/clock.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
+import { loadDescriptions } from '../api/openapi/descriptions.ts';
+import { createOpenApiServer } from '../api/openapi/documents.ts';
+import type { ResourceNames } from '../api/resource-names.ts';
 import { createClient } from '../client/typed-client.ts';
 import type { Client, Transport } from '../client/client.ts';
 import type { Store } from '../store/store.ts';
@@ -21,6 +24,7 @@ import { registryEntries } from './registry/all.ts';
 import type { ApiRequest, ApiResult } from './request.ts';
 import { ResourceTable } from './resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, ResourceEntry, UserInfo } from './types.ts';
+import { gitVersion } from './version.ts';
 import { Feed } from './watch-cache.ts';
 
 /** What a security or admission part may hang on while the server is being put together. */
@@ -54,10 +58,22 @@ export interface ApiServerConfig {
   bootstrap?: BootstrapConfig | false;
   /** More for /readyz and /livez. */
   checks?: readonly HealthCheck[];
-  /** /openapi/v2 and /openapi/v3. */
+  /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
   /** Answers logs, exec, attach, portforward and proxy: `streams/`. */
   connect?: (parts: ServerParts) => (call: Call) => Promise<ApiResult>;
+}
+
+/** Made from the schema when first asked for. */
+function defaultOpenApi(resources: ResourceTable): OpenApi {
+  let descriptions: ReturnType<typeof loadDescriptions> | null = null;
+  let names: ResourceNames[] = [];
+  let generation = -1;
+  return createOpenApiServer(() => {
+    if (generation !== resources.generation) { names = resources.all().map((served) => served.names); generation = resources.generation; }
+    if (descriptions === null) descriptions = loadDescriptions();
+    return { resources: names, descriptions, version: gitVersion };
+  });
 }
 
 export const apiserverUser: UserInfo = { name: 'system:apiserver', uid: '', groups: [systemMasters, 'system:authenticated'] };
@@ -120,7 +136,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     ...config.checks ?? [],
   ];
   handler = createHandler(context, createNonResourceHandler(context, {
-    checks, metrics, address: () => address, ...(config.openapi ? { openapi: config.openapi(resources) } : {}), ...(security.documents ? { documents: security.documents } : {}),
+    checks, metrics, address: () => address, openapi: config.openapi?.(resources) ?? defaultOpenApi(resources), ...(security.documents ? { documents: security.documents } : {}),
   }));
 
   const ready = (async () => {
