@@ -1,6 +1,8 @@
 /** Results into bytes. Stored objects are written as they lie in the cache; everything else is built on demand. */
 import { stringify as yamlText } from 'yaml';
 import type { JsonObject } from '../../base/json.ts';
+import { badRequest } from '../../api/meta/status.ts';
+import { ProtobufError } from '../../base/protobuf.ts';
 import { decodeProtobufObject, encodeObject, encodeWatchFrame } from '../../api/protobuf.ts';
 import { allGroupVersions, findType, type TypeSchema } from '../../api/schema.ts';
 import type { ApiObject } from '../../client/client.ts';
@@ -22,7 +24,11 @@ export function typeByKind(apiVersion: string, kind: string): TypeSchema | undef
   const key = keyByApiVersion.get(apiVersion);
   return (key === undefined ? undefined : findType(`${key}.${kind}`)) ?? findType(`meta/v1.${kind}`);
 }
-useProtobuf({ decode: (body) => decodeProtobufObject(body, typeByKind) });
+useProtobuf({
+  decode(body) {
+    try { return decodeProtobufObject(body, typeByKind); } catch (err) { throw err instanceof ProtobufError ? badRequest(err.message) : err; }
+  },
+});
 
 export const acceptOf = (request: ApiRequest): string => { const { accept } = request.headers; return typeof accept === 'string' ? accept : accept?.join(',') ?? ''; };
 
