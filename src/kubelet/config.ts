@@ -21,8 +21,6 @@ export interface KubeletConfig {
   resolvConf: string;
   maxPods: number;
   podCIDR?: string | undefined;
-  /** Folder of CNI configurations, watched for network readiness; unset: as the runtime says. */
-  cniConfDir?: string | undefined;
   cgroupDriver: 'cgroupfs' | 'systemd';
   /** Parent of kubepods; '' is the root. */
   cgroupRoot: string;
@@ -44,8 +42,9 @@ export interface KubeletConfig {
   crashLoopBackOffInitialMs: number;
   crashLoopBackOffMaxMs: number;
   fileCheckFrequencyMs: number;
-  streamingConnectionIdleTimeoutMs: number;
   port: number;
+  /** Plain HTTP /healthz on localhost; 0: none. Upstream's default is 10248. */
+  healthzPort: number;
   address: string;
   /** PEM. Unset: the server is not started. */
   tls?: { cert: string; key: string; clientCA?: string } | undefined;
@@ -53,9 +52,6 @@ export interface KubeletConfig {
   authenticationWebhook: boolean;
   authorizationMode: 'AlwaysAllow' | 'Webhook';
   allowedUnsafeSysctls: readonly string[];
-  shutdownGracePeriodMs: number;
-  /** Most pods handled at once, by sum of workers in a sync; a bound on parallel starts. */
-  maxParallelSyncs: number;
 }
 
 export const defaultConfig: KubeletConfig = {
@@ -66,7 +62,7 @@ export const defaultConfig: KubeletConfig = {
   imageGCHighThresholdPercent: 85, imageGCLowThresholdPercent: 80, imageMinimumGCAgeMs: 120_000,
   evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'nodefs.inodesFree': '5%', 'imagefs.available': '15%', 'imagefs.inodesFree': '5%' },
   nodeStatusUpdateFrequencyMs: 10_000, nodeStatusReportFrequencyMs: 300_000, nodeLeaseDurationSeconds: 40, syncFrequencyMs: 60_000,
-  crashLoopBackOffInitialMs: 10_000, crashLoopBackOffMaxMs: 300_000, fileCheckFrequencyMs: 20_000, streamingConnectionIdleTimeoutMs: 4 * 3600_000,
-  port: 10250, address: '0.0.0.0', authenticationAnonymous: false, authenticationWebhook: true, authorizationMode: 'Webhook',
-  allowedUnsafeSysctls: [], shutdownGracePeriodMs: 0, maxParallelSyncs: 64,
+  crashLoopBackOffInitialMs: 10_000, crashLoopBackOffMaxMs: 300_000, fileCheckFrequencyMs: 20_000,
+  port: 10250, healthzPort: 0, address: '0.0.0.0', authenticationAnonymous: false, authenticationWebhook: true, authorizationMode: 'Webhook',
+  allowedUnsafeSysctls: [],
 };

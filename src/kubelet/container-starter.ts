@@ -52,6 +52,16 @@ export interface ContainerStarter {
   sweep(): void;
 }
 
+/** A deleted pod does not wait for its image; the pull itself may serve others. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => { onAbort = () => reject(signal.reason as Error); signal.addEventListener('abort', onAbort, { once: true }); });
+  work.catch(() => {});
+  try { return await Promise.race([work, aborted]); } finally { signal.removeEventListener('abort', onAbort); }
+}
+
 const detail = (error: unknown): string => (error instanceof GrpcError ? error.details : (error as Error).message);
 
 export function createContainerStarter(options: {
@@ -124,7 +134,7 @@ export function createContainerStarter(options: {
         throw new StartError(reason, message, retryMs);
       };
       let image;
-      try { image = await images.ensure(pod, container, { sandboxConfig: context.sandboxConfig }); } catch (error) {
+      try { image = await unlessAborted(images.ensure(pod, container, { sandboxConfig: context.sandboxConfig }), context.signal); } catch (error) {
         if (!(error instanceof ImageError)) throw error;
         recorder.event(pod, 'Warning', 'Failed', `Error: ${error.reason}`, field);
         throw new StartError(error.reason, error.message, images.retryAfterMs(pod, container) || retryMs);

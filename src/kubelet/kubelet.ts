@@ -3,7 +3,7 @@
  * routes what each source says to the pods' workers. Text: kubernetes.io/docs/concepts/architecture/#kubelet.
  */
 import type { Node, PersistentVolume, Pod } from '../api/core/v1.ts';
-import { persistentvolumeclaims, persistentvolumes, pods as podNames, services as serviceNames } from '../api/resources.ts';
+import { persistentvolumeclaims, persistentvolumes, pods as podNames, runtimeclasses, services as serviceNames } from '../api/resources.ts';
 import { type Clock, every, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
@@ -102,6 +102,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const syncer = createPodSyncer({
     runtime, reader, host, images, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node, runtimeName: version.runtimeName, hostIPs, resolveClaim, latestPod,
+    runtimeHandler: async (name) => (await client.for(runtimeclasses).get({ name }, { signal })).handler,
     environment: (pod, podIPs) => ({
       configMap: (namespace, name) => objects.get('configmap', namespace, name), secret: (namespace, name) => objects.get('secret', namespace, name),
       services(namespace) {

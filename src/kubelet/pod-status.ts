@@ -37,7 +37,7 @@ export function podPhase(pod: Pod, init: readonly ContainerStatus[], main: reado
   const hasBegun = running > 0 || stopped > 0;
   if (terminal && stopped + waiting > 0 && running === 0) return stopped > 0 && stopped === succeeded && waiting === 0 ? 'Succeeded' : 'Failed';
   if (pendingInit > 0 || failedInit > 0 || (pendingSidecar > 0 && !hasBegun)) return 'Pending';
-  if (waiting > 0) return hasBegun && waiting === 0 ? 'Running' : 'Pending';
+  if (waiting > 0) return 'Pending';
   if (running > 0) return 'Running';
   if (stopped > 0) {
     if (policy === 'Always') return 'Running';

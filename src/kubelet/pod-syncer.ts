@@ -36,12 +36,16 @@ export interface SyncerOptions {
   config: KubeletConfig; node: NodeFacts; runtimeName: string; hostIPs: readonly string[];
   environment(pod: Pod, podIPs: readonly string[]): EnvironmentSources;
   resolveClaim: VolumeContext['resolveClaim'];
+  /** The handler that a RuntimeClass names. Throws when there is no such class. */
+  runtimeHandler(runtimeClass: string): Promise<string>;
   /** The apiserver's copy, with conditions others wrote. */
   latestPod(pod: Pod): Pod | undefined;
 }
 export interface SyncResult {
   /** The pod has ended: terminate what is left. */
   terminal: boolean;
+  /** What it ends with where its containers don't tell. */
+  override?: StatusOverride | undefined;
   /** Sync again at once. */
   again: boolean;
   retryAfterMs: number | undefined;
@@ -72,9 +76,9 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       const known = [...(previous?.containerStatuses ?? []), ...(previous?.initContainerStatuses ?? [])].find((status) => status.name === name && status.containerID?.endsWith(containerId));
       return known ? { ready: known.ready, started: known.started ?? false } : undefined;
     });
-    const status = buildStatus({ pod, state, problems: problemsOf(uidOf(pod)), runtimeName: options.runtimeName, probes, hostIPs: options.hostIPs, previous, terminal, override });
-    statuses.set(pod, status);
-    return status;
+    const built = buildStatus({ pod, state, problems: problemsOf(uidOf(pod)), runtimeName: options.runtimeName, probes, hostIPs: options.hostIPs, previous, terminal, override });
+    statuses.set(pod, built.status);
+    return built;
   }
 
   /** Undefined while there is time; else what to end the pod with. */
@@ -96,7 +100,7 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       if (!plan.createSandbox) return { id: plan.sandboxId!, config: made };
       for (const warning of dns.warnings) recorder.event(pod, 'Warning', warning.reason, warning.message);
       await host.makeDir(podLogDir(config.podLogsDir, pod), 0o755);
-      return { id: await runtime.runPodSandbox(made, { ...(pod.spec.runtimeClassName ? { runtimeHandler: pod.spec.runtimeClassName } : {}), signal }), config: made };
+      return { id: await runtime.runPodSandbox(made, { ...(pod.spec.runtimeClassName ? { runtimeHandler: await options.runtimeHandler(pod.spec.runtimeClassName) } : {}), signal }), config: made };
     } catch (error) {
       recorder.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${(error as Error).message}`);
       throw error;
@@ -142,8 +146,7 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       let state = await reader.read(uid);
       const over = deadline(pod);
       if (over.override && !signal.aborted) recorder.event(pod, 'Normal', 'DeadlineExceeded', over.override.message);
-      const status = publish(pod, state, false, over.override);
-      if (status.phase === 'Succeeded' || status.phase === 'Failed') return { terminal: true, again: false, retryAfterMs: undefined };
+      if (publish(pod, state, false, over.override).ended) return { terminal: true, override: over.override, again: false, retryAfterMs: undefined };
       objects.register(pod);
 
       const plan = planPod(pod, state, probes);

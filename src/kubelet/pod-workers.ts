@@ -99,7 +99,7 @@ export function createPodWorkers(options: {
     if (worker.state === 'syncing') {
       const result = await syncer.sync(pod, { urgent, signal: worker.abort.signal });
       if (worker.state !== 'syncing') { worker.pending = true; return; }
-      if (result.terminal) { worker.state = 'terminating'; worker.pending = true; return; }
+      if (result.terminal) { worker.state = 'terminating'; worker.override ??= result.override; worker.pending = true; return; }
       if (result.again) worker.pending = true;
       // Pods are looked at now and then even when nothing happens: tokens age, statuses are mended.
       const idle = options.syncFrequencyMs * (1 + 0.5 * rng.float());

@@ -2,7 +2,7 @@
 import type { ContainerStatus, Pod, PodStatus } from '../api/core/v1.ts';
 import type { Draft } from '../base/json.ts';
 import { type StartProblems, containerStatuses } from './container-status.ts';
-import { type PodState, isReadySandbox, latest, podIPs } from './pod-state.ts';
+import { type PodState, isReadySandbox, isRunning, latest, podIPs } from './pod-state.ts';
 import { podConditions, podPhase, type Phase } from './pod-status.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import { isSidecar, qosClass } from './resources.ts';
@@ -24,7 +24,13 @@ export interface BuildInput {
   override?: StatusOverride | undefined;
 }
 
-export function buildStatus(input: BuildInput): ComputedStatus {
+export interface BuiltStatus {
+  status: ComputedStatus;
+  /** The pod's work is over. The status says so only once nothing runs any more: until then others may not count on its end. */
+  ended: boolean;
+}
+
+export function buildStatus(input: BuildInput): BuiltStatus {
   const { pod, state, problems, runtimeName, probes, hostIPs, previous, terminal, override } = input;
   const initSpecs = pod.spec.initContainers ?? [];
   const common = { pod, state, problems, runtimeName, hasInitContainers: initSpecs.length > 0, terminal };
@@ -40,26 +46,35 @@ export function buildStatus(input: BuildInput): ComputedStatus {
       if (always || (spec && isSidecar(spec))) status.ready = runningNow && probes.ready(pod, spec, record);
     }
   };
+  const initialized = main.some((status) => status.state?.running || status.state?.terminated || status.lastState?.terminated);
+  // Once a pod has begun, a container without an end when everything ended counts as failed.
+  if (terminal && initialized) for (const status of main) if (!status.state?.terminated) status.state = { terminated: { exitCode: 137, reason: 'ContainerStatusUnknown', message: 'The container could not be located when the pod was terminated' } };
   addReadiness(main, pod.spec.containers, true);
   addReadiness(init, initSpecs, false);
   for (const status of ephemeral) { status.ready = false; delete status.started; }
-  // An unborn first init container waits for its image as any other; those behind it for their turn.
   let phase = podPhase(pod, init, main, terminal);
   // A pod that ended stays as it ended.
   if (previous?.phase === 'Failed' || previous?.phase === 'Succeeded') phase = previous.phase;
   if (override) phase = override.phase;
+  const ended = phase === 'Succeeded' || phase === 'Failed';
+  const wasOver = previous?.phase === 'Succeeded' || previous?.phase === 'Failed';
+  if (ended && !wasOver && state.containers.some(isRunning)) phase = previous?.phase === 'Running' ? 'Running' : 'Pending';
   const ips = podIPs(state);
   const addresses = pod.spec.hostNetwork ? hostIPs : ips.length > 0 ? ips : (previous?.podIPs ?? []).map(({ ip }) => ip);
   const showAddresses = pod.spec.hostNetwork ? (phase === 'Pending' && state.sandboxes.length === 0 ? [] : addresses) : addresses;
   const sandboxReady = state.sandboxes.some((sandbox) => isReadySandbox(sandbox) && (pod.spec.hostNetwork || sandbox.network.ip !== ''));
+  /** Turned away at the door: it never had containers here. */
+  const refused = override !== undefined && state.sandboxes.length === 0 && !previous?.containerStatuses?.length;
+  const over = phase === 'Succeeded' || phase === 'Failed';
   const reason = override?.reason ?? (phase === previous?.phase ? previous?.reason : undefined);
   const message = override?.message ?? (phase === previous?.phase ? previous?.message : undefined);
-  return {
+  const status: ComputedStatus = {
     phase, qosClass: previous?.qosClass ?? qosClass(pod),
-    ...(reason && phase !== 'Pending' && phase !== 'Running' ? { reason } : {}), ...(message && phase !== 'Pending' && phase !== 'Running' ? { message } : {}),
+    ...(reason && over ? { reason } : {}), ...(message && over ? { message } : {}),
     ...(hostIPs.length > 0 ? { hostIP: hostIPs[0]!, hostIPs: hostIPs.map((ip) => ({ ip })) } : {}),
     ...(showAddresses.length > 0 ? { podIP: showAddresses[0]!, podIPs: showAddresses.map((ip) => ({ ip })) } : {}),
-    ...(init.length > 0 ? { initContainerStatuses: init } : {}), containerStatuses: main, ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
+    ...(init.length > 0 && !refused ? { initContainerStatuses: init } : {}), ...(refused ? {} : { containerStatuses: main }), ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     conditions: [...podConditions(pod, phase, init, main, previous?.conditions ?? [], sandboxReady), ...(override?.conditions ?? [])],
   };
+  return { status, ended };
 }

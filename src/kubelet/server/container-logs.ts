@@ -61,19 +61,22 @@ export async function* readContainerLog(path: string, options: LogOptions, conte
   watcher?.on('error', () => {});
   let left = options.limitBytes ?? Infinity;
   try {
-    let position = options.tailLines === undefined ? 0 : await tailOffset(file, (await file.stat()).size, options.tailLines);
+    const { size } = await file.stat();
+    let position = options.tailLines === undefined ? 0 : await tailOffset(file, size, options.tailLines);
+    /** What is written meanwhile belongs to the next who asks. */
+    const end = options.follow ? Infinity : size;
     let rest: Buffer = Buffer.alloc(0);
     let ending = false;
     while (!signal.aborted && left > 0) {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(chunkBytes), 0, chunkBytes, position);
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(chunkBytes), 0, Math.max(0, Math.min(chunkBytes, end - position)), position);
       if (bytesRead > 0) {
         position += bytesRead;
         const out: Buffer[] = [];
         let data = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-        for (let end = data.indexOf(newline); end >= 0; end = data.indexOf(newline)) {
-          const shown = render(data.subarray(0, end), options);
+        for (let eol = data.indexOf(newline); eol >= 0; eol = data.indexOf(newline)) {
+          const shown = render(data.subarray(0, eol), options);
           if (shown) out.push(shown);
-          data = data.subarray(end + 1);
+          data = data.subarray(eol + 1);
         }
         rest = Buffer.from(data);
         if (out.length > 0) {
