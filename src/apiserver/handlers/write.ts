@@ -96,7 +96,7 @@ export async function create(call: Call): Promise<ApiResult> {
 }
 
 /** `object` is changed on the way. */
-export async function createObject(call: Call, object: DraftObject, dryRun: boolean): Promise<Written> {
+export async function createObject(call: Call, object: DraftObject, dryRun: boolean, ownFields = false): Promise<Written> {
   const { context, resource, request, info } = call;
   const { strategy } = resource.entry;
   const meta = object.metadata ??= {} as Draft<ObjectMeta>;
@@ -106,7 +106,7 @@ export async function createObject(call: Call, object: DraftObject, dryRun: bool
   const generated = !meta.name && meta.generateName ? meta.generateName : '';
   const { strategyFor, attributes } = { strategyFor: strategyContext(call, dryRun, ''), attributes: attributesOf(call, 'CREATE', dryRun, { object: object as unknown as JsonObject, options: writeOptions(call, 'CreateOptions', dryRun), name: meta.name ?? '' }) };
   await admit(context.admission, attributes);
-  trackFields(call, undefined, object, managerOf(request), '');
+  if (!ownFields) trackFields(call, undefined, object, managerOf(request), '');
 
   fillForCreate(meta, context.clock, context.rng);
   if (generated) meta.name = generateName(generated, context.rng);
@@ -198,7 +198,7 @@ export async function updateObject(call: Call, plan: UpdatePlan): Promise<Writte
       if (!plan.createWhenAbsent) throw notFound(resource.groupResource, info.name);
       const object = await plan.createWhenAbsent();
       try {
-        return await createObject(call, object, plan.dryRun);
+        return await createObject(call, object, plan.dryRun, plan.ownFields);
       } catch (err) {
         const now = await context.store.get(key);
         if (!(err instanceof StatusError) || err.reason !== 'AlreadyExists' || !now || attempt >= conflictRetries) throw err;
