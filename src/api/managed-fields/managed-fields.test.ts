@@ -12,7 +12,7 @@ const deployment = typeOf('apps/v1.Deployment');
 const options = (manager: string, extra: Partial<ApplyOptions> = {}): ApplyOptions => ({ type: deployment, apiVersion: 'apps/v1', manager, time: '2026-01-01T00:00:00Z', ...extra });
 const make = (spec: JsonObject, metadata: JsonObject = {}): JsonObject => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'default', ...metadata }, spec });
 const withContainers = (...containers: JsonObject[]): JsonObject => ({ template: { spec: { containers } } });
-function entries(object: JsonObject | undefined): JsonObject[] { return (((object?.metadata as JsonObject).managedFields ?? []) as JsonObject[]); }
+function entries(object: JsonObject | undefined): JsonObject[] { return (((object?.metadata as JsonObject | undefined)?.managedFields ?? []) as JsonObject[]); }
 function owns(object: JsonObject | undefined, manager: string): string[] { return entries(object).filter((e) => e.manager === manager).flatMap((e) => pathsOf(e.fieldsV1 as FieldSet)); }
 const applied = (live: JsonObject | undefined, config: JsonObject, o: ApplyOptions): JsonObject => {
   const result = applyConfiguration(live ? deepFreeze(cloneJson(live)) : undefined, deepFreeze(cloneJson(config)), o);

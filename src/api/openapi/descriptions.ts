@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { allGroupVersions } from '../schema.ts';
 import { definitionName, type Descriptions } from './definitions.ts';
 
