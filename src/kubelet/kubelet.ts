@@ -19,7 +19,7 @@ import { createGarbageCollector } from './garbage-collector.ts';
 import { createHandlers } from './handlers.ts';
 import type { Host } from './host.ts';
 import { createImageManager } from './image-manager.ts';
-import { isMirrorPod, isStaticPod, labels, podKey, uidOf } from './names.ts';
+import { annotations, isMirrorPod, isStaticPod, labels, podKey, uidOf } from './names.ts';
 import { keepNodeLease } from './node-lease.ts';
 import { allocatableNumbers, createNodeReporter } from './node-status.ts';
 import { createObjectCache } from './object-cache.ts';
@@ -78,7 +78,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const latestPod = (pod: Pod): Pod | undefined => {
     const found = podInformer.get(podKey(pod));
     if (!found) return undefined;
-    return isStaticPod(pod) ? (isMirrorPod(found) ? found : undefined) : uidOf(found) === uidOf(pod) ? found : undefined;
+    return isStaticPod(pod) ? (found.metadata.annotations?.[annotations.configMirror] === pod.metadata.annotations?.[annotations.configHash] ? found : undefined) : uidOf(found) === uidOf(pod) ? found : undefined;
   };
 
   const reader = createStateReader(runtime, createTerminationReader(host));
