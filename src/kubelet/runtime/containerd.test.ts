@@ -15,7 +15,7 @@ import { hasGrpcCode } from '../../base/grpc-status.ts';
 import { silentLogger as log } from '../../base/log.ts';
 import { UserError } from '../../base/user-error.ts';
 import { buildImageArchive } from '../../testing/images.ts';
-import { type Containerd, containerdConfig, containerdPaths, findCniPlugins, startContainerd, stopContainerd } from './containerd.ts';
+import { type Containerd, containerdAccess, containerdConfig, containerdPaths, findCniPlugins, startContainerd, stopContainerd } from './containerd.ts';
 import { loadImageArchive, saveImageArchive } from './images.ts';
 import { testRuntime } from './runtime.conformance.ts';
 import type { ContainerConfig, PodSandboxConfig, RuntimeEvent } from './runtime.ts';
@@ -88,10 +88,16 @@ describe('a private containerd', { skip: missing ? `needs ${missing}` : false },
     } finally { stop.abort(); }
   }
 
-  test('has the sandbox image built in, pinned to nothing outside', async () => {
+  test('has the sandbox image built in and pinned', async () => {
     assert.ok((await containerd.runtime.images.status(sandboxImage))!.repoTags.includes(sandboxImage));
-    assert.equal(await containerd.runtime.images.status('knarr.local/none:1'), undefined);
+    assert.equal((await containerd.runtime.images.status(sandboxImage))!.pinned, true);
+    assert.deepEqual(await containerdAccess(dataDir), { endpoint: containerd.endpoint, snapshotter: containerd.snapshotter });
     assert.equal((await containerd.runtime.version()).runtimeName, 'containerd');
+  });
+
+  test('what the machine lacks is one sentence with its cure', async () => {
+    await assert.rejects(startContainerd({ ...options, dataDir: join(folder, 'other'), cni: { confDir: folder, binDir: '/nowhere' } }),
+      (error) => error instanceof UserError && error.message === 'the CNI plugins are not in /nowhere: apt-get install containerd runc containernetworking-plugins, or start with --runtime=simulated');
   });
 
   test('archives are loaded under their full names, saved, and refused with a sentence', async () => {
@@ -294,6 +300,10 @@ describe('a private containerd', { skip: missing ? `needs ${missing}` : false },
     containerd = await startContainerd(options);
     assert.equal(containerd.reused, false);
     assert.equal((await containerd.runtime.containerStatus(container)).state, 'CONTAINER_RUNNING');
-    await containerd.runtime.removePodSandbox(p.id);
+
+    process.kill(containerd.pid, 'SIGKILL');
+    await containerd.stop({ pods: true }); // starts it again, for only it can end the containers
+    containerd = await startContainerd(options);
+    assert.deepEqual(await containerd.runtime.listPodSandbox({ id: p.id }), []);
   });
 });

@@ -5,7 +5,7 @@
  * Source: containerd docs/cri/config.md (version 2, which containerd 2.x still reads).
  */
 import { createHash } from 'node:crypto';
-import { constants, readFileSync } from 'node:fs';
+import { constants, copyFileSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { access, mkdir, mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -15,7 +15,7 @@ import { exec, tryExec } from '../../base/exec.ts';
 import type { Logger } from '../../base/log.ts';
 import { UserError } from '../../base/user-error.ts';
 import { criRuntime, type CriRuntime } from './cri.ts';
-import { loadImageArchive } from './images.ts';
+import { type ContainerdAccess, loadImageArchive } from './images.ts';
 import { sandboxImage, sandboxImageArchive } from './sandbox-image.ts';
 
 export interface ContainerdOptions {
@@ -55,6 +55,8 @@ const superviseMs = 1_000;
 const restartBackoffMs = { first: 1_000, most: 30_000 };
 /** A containerd that lived this long starts again without delay. */
 const healthyMs = 60_000;
+/** Two of these at most: the log and the one before. */
+const maxLogBytes = 32 * 1024 * 1024;
 const minimumFreeBytes = 256 * 1024 * 1024;
 const capSysResource = 24;
 const packages = 'apt-get install containerd runc containernetworking-plugins';
@@ -67,6 +69,16 @@ export function containerdPaths(dataDir: string) {
   return { config: join(dataDir, 'config.toml'), root: join(dataDir, 'root'), state: join(dataDir, 'state'), socket, endpoint: `unix://${socket}`,
     pidFile: join(dataDir, 'containerd.pid'), logFile: join(dataDir, 'containerd.log') };
 }
+
+/** How to reach a data directory's containerd from another process (`knarr image load`); undefined when it isn't running. */
+export async function containerdAccess(dataDir: string): Promise<ContainerdAccess | undefined> {
+  const paths = containerdPaths(dataDir);
+  if (runningPid(paths.pidFile) === undefined) return undefined;
+  const snapshotter = chosenSnapshotter(await readFile(paths.config, 'utf8').catch(() => ''));
+  return { endpoint: paths.endpoint, ...(snapshotter ? { snapshotter } : {}) };
+}
+
+const chosenSnapshotter = (config: string) => /^snapshotter = "(overlayfs|native)"$/m.exec(config)?.[1] as 'overlayfs' | 'native' | undefined;
 
 type ContainerdPaths = ReturnType<typeof containerdPaths>;
 
@@ -88,11 +100,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   }
 
   const runtime = criRuntime({ endpoint: paths.endpoint, clock });
-  let pid = runningPid(paths.pidFile);
-  const reused = pid !== undefined;
+  let pid: number | undefined;
+  let reused = false;
   try {
-    pid ??= await launch(host.containerd, paths);
-    await untilReady(runtime, paths, clock);
+    ({ pid, reused } = await ensureRunning(host.containerd, runtime, paths, clock));
     await ensureSandboxImage(runtime, { endpoint: paths.endpoint, snapshotter: settings.snapshotter });
   } catch (error) {
     runtime[Symbol.dispose]();
@@ -106,6 +117,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
     let since = clock.monotonic();
     for (;;) {
       await sleep(clock, superviseMs, stopping.signal);
+      boundLog(paths.logFile);
       if (runningPid(paths.pidFile) !== undefined) continue;
       if (clock.monotonic() - since >= healthyMs) backoffMs = 0;
       log.warn({ backoffMs, lastLines: lastLines(paths.logFile) }, 'containerd has died and is started again; containers go on');
@@ -155,8 +167,7 @@ const unescapeMount = (path: string): string => path.replace(/\\(\d{3})/g, (_, o
 async function removeAllPods(paths: ContainerdPaths, clock: Clock, log: Logger): Promise<void> {
   using runtime = criRuntime({ endpoint: paths.endpoint, clock });
   try {
-    if (runningPid(paths.pidFile) === undefined) await launch(await findProgram('containerd') ?? 'containerd', paths);
-    await untilReady(runtime, paths, clock);
+    await ensureRunning(await findProgram('containerd') ?? 'containerd', runtime, paths, clock);
     await Promise.all((await runtime.listPodSandbox()).map(async ({ id }) => {
       try {
         await runtime.stopPodSandbox(id);
@@ -164,6 +175,20 @@ async function removeAllPods(paths: ContainerdPaths, clock: Clock, log: Logger):
       } catch (error) { log.warn({ err: error, podSandboxId: id }, "a pod can't be removed"); }
     }));
   } catch (error) { log.warn({ err: error }, "pods can't be removed: their containers may still run"); }
+}
+
+/** One that was found but is just dying gets a successor. */
+async function ensureRunning(command: string, runtime: CriRuntime, paths: ContainerdPaths, clock: Clock): Promise<{ pid: number; reused: boolean }> {
+  const found = runningPid(paths.pidFile);
+  if (found !== undefined) {
+    try {
+      await untilReady(runtime, paths, clock);
+      return { pid: found, reused: true };
+    } catch (error) { if (runningPid(paths.pidFile) !== undefined) throw error; }
+  }
+  const pid = await launch(command, paths);
+  await untilReady(runtime, paths, clock);
+  return { pid, reused: false };
 }
 
 async function launch(command: string, paths: ContainerdPaths): Promise<number> {
@@ -196,9 +221,18 @@ async function ensureSandboxImage(runtime: CriRuntime, containerd: { endpoint: s
   } finally { await rm(folder, { recursive: true, force: true }); }
 }
 
+/** containerd never rotates its log and appends whatever happens to the file: copy, then cut. */
+function boundLog(file: string): void {
+  try {
+    if (statSync(file).size < maxLogBytes) return;
+    copyFileSync(file, `${file}.1`);
+    truncateSync(file);
+  } catch { /* no log yet */ }
+}
+
 function lastLines(file: string): string {
   try {
-    const errors = readFileSync(file, 'utf8').trimEnd().split('\n').filter((line) => !/level=(info|warning|debug)/.test(line));
+    const errors = readFileSync(file, 'utf8').trimEnd().split('\n').filter((line) => !/level=(info|warning|debug|error)/.test(line));
     return errors.slice(-2).join(' ') || 'without a word';
   } catch { return 'without a word'; }
 }
@@ -246,8 +280,8 @@ const executable = (path: string): Promise<boolean> => access(path, constants.X_
 
 /** Overlayfs if a mount in that folder works (it doesn't on top of another overlay); the choice made once stays, for images are unpacked with it. */
 async function chooseSnapshotter(dataDir: string, previousConfig: string | undefined): Promise<'overlayfs' | 'native'> {
-  const chosen = /^snapshotter = "(overlayfs|native)"$/m.exec(previousConfig ?? '')?.[1];
-  if (chosen) return chosen as 'overlayfs' | 'native';
+  const chosen = chosenSnapshotter(previousConfig ?? '');
+  if (chosen) return chosen;
   const folder = await mkdtemp(join(dataDir, 'overlay-'));
   const part = (name: string) => join(folder, name);
   try {

@@ -6,6 +6,7 @@ import { GrpcClient, GrpcError, type GrpcCallOptions, hasGrpcCode } from '../../
 import type { Clock } from '../../base/clock.ts';
 import { containerdEvents } from './containerd-events.ts';
 import { type CriMessage, decodeCri, encodeCri } from './cri-messages.ts';
+import { sandboxImage } from './sandbox-image.ts';
 import type { Container, ContainerStats, ContainerStatus, FilesystemUsage, Image, PodSandbox, PodSandboxStats, PodSandboxStatus, Runtime, RuntimeEvent,
   RuntimeStatus, RuntimeVersion } from './runtime.ts';
 
@@ -163,7 +164,8 @@ const podStats = ({ attributes, linux }: WirePodStats): PodSandboxStats => ({ co
 type WireImage = Image & { spec?: object };
 function plainImage(image: WireImage): Image {
   const { spec: _, ...plain } = image;
-  return plain;
+  // containerd before 1.7.3 pins nothing, and image garbage collection must not take the one that is never pulled.
+  return { ...plain, pinned: plain.pinned || plain.repoTags.includes(sandboxImage) };
 }
 
 /** GetContainerEvents, which CRI-O has. Throws UNIMPLEMENTED where it is switched off: poll then. */
