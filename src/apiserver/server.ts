@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
-import type { Call, ServerContext, TokenIssuer } from './handlers/context.ts';
+import type { ServerContext, TokenIssuer } from './handlers/context.ts';
 import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
 import { listen, type Listener, type ListenOptions } from './http/server.ts';
 import { inProcessTransport, type InProcessOptions } from './in-process.ts';
@@ -23,6 +23,8 @@ import { createNonResourceHandler, type HealthCheck, type NonResourceConfig, typ
 import { registryEntries } from './registry/all.ts';
 import type { ApiRequest, ApiResult } from './request.ts';
 import { ResourceTable } from './resource-table.ts';
+import { createConnect } from './streams/connect.ts';
+import type { KubeletConfig } from './streams/kubelet.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, ResourceEntry, UserInfo } from './types.ts';
 import { gitVersion } from './version.ts';
 import { Feed } from './watch-cache.ts';
@@ -60,8 +62,8 @@ export interface ApiServerConfig {
   checks?: readonly HealthCheck[];
   /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
-  /** Answers logs, exec, attach, portforward and proxy: `streams/`. */
-  connect?: (parts: ServerParts) => (call: Call) => Promise<ApiResult>;
+  /** How to speak to kubelets, for logs, exec, attach, portforward and proxy. */
+  kubelet?: KubeletConfig;
 }
 
 /** Made from the schema when first asked for. */
@@ -117,12 +119,11 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const client = (user: UserInfo, options?: InProcessOptions) => createClient(inProcess(user, options));
   const parts: ServerParts = { clock, rng, log, client: client(apiserverUser, { userAgent: 'kube-apiserver' }), resources, feed, signal: stop.signal };
   const security = config.security?.(parts) ?? {};
-  const connect = config.connect?.(parts);
   const context: ServerContext = {
     store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), ...(connect ? { connect } : {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}),
   };
   let isReady = false;
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';

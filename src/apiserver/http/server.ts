@@ -139,6 +139,8 @@ function requestOf(request: Incoming): ApiRequest {
     note: { verb: '', group: '', version: '', resource: '', subresource: '', scope: '' },
   };
 }
+/** Paths whose body goes on to a backend unread. */
+const proxied = /\/(pods|services|nodes)\/[^/]+\/proxy(\/|$)/;
 const nobody: UserInfo = { name: '', groups: [] };
 
 function readBody(request: Incoming): Promise<Buffer> {
@@ -180,7 +182,7 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
     const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
     request.user = await authenticated(server, incoming, request.path);
     // Proxied requests stream their bodies; everything else reads them whole.
-    if (hasBody) request.body = request.path.includes('/proxy') ? incoming as never : await readBody(incoming);
+    if (hasBody) request.body = proxied.test(request.path) ? incoming as never : await readBody(incoming);
     const result = await server.handle(request);
     switch (result.type) {
       case 'object': case 'value': case 'list':
