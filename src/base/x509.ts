@@ -2,7 +2,7 @@
  * X.509 certificates and certificate requests: issuing, and reading the parts that Kubernetes decides by. RFC 5280, RFC 2986.
  * Checking a chain is left to `node:crypto` and TLS. Differs from using a library: the ones at hand cost 100 ms and 5 MB at start.
  */
-import { createHash, createPublicKey, generateKeyPairSync, sign, verify, X509Certificate, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject, type X509Certificate } from 'node:crypto';
 import { bits, bool, integer, nothing, octets, oid, readDer, readOid, sequence, setOf, tagged, taggedBytes, time, utf8, type DerNode } from './der.ts';
 
 export interface Subject { commonName: string; organizations?: readonly string[] }
@@ -204,7 +204,7 @@ export function ipBytes(ip: string): Buffer {
   }));
   const first = words(head);
   const last = tail === undefined ? [] : words(tail);
-  const all = [...first, ...(tail === undefined ? [] : new Array<number>(Math.max(0, 8 - first.length - last.length)).fill(0)), ...last];
+  const all = [...first, ...(tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => 0)), ...last];
   if (all.length !== 8 || all.some((word) => !(word >= 0 && word <= 0xffff))) throw new Error(`not an IP address: ${ip}`);
   const bytes = Buffer.alloc(16);
   for (const [i, word] of all.entries()) bytes.writeUInt16BE(word, 2 * i);

@@ -45,13 +45,18 @@ function chain(choice: AdmissionChoice = {}, allow: (asked: AuthorizationAttribu
     return attributes.object as unknown as Made;
   }
   const put = <T extends ApiObject>(names: ResourceNames<T>, name: string, body: object = {}, namespace?: string) =>
-    informers.set(names, { apiVersion: names.apiVersion, kind: names.kind, ...body, metadata: { name, ...(namespace ? { namespace } : {}), uid: `uid-${name}`, resourceVersion: `${++version}`, ...((body as { metadata?: object }).metadata ?? {}) } } as unknown as T);
+    informers.set(names, { apiVersion: names.apiVersion, kind: names.kind, ...body, metadata: { name, ...(namespace ? { namespace } : {}), uid: `uid-${name}`, resourceVersion: `${++version}`, ...(body as { metadata?: object }).metadata } } as unknown as T);
   put(r.namespaces, 'a', { status: { phase: 'Active' } });
   put(r.serviceaccounts, 'default', {}, 'a');
   return { run, put, plugins, informers, clock, warnings, create: (names: ResourceNames, object: object) => run('CREATE', names, object) };
 }
-/** Anything; tests look at what they put in. */
-type Made = any;
+/** What comes out, as far as the tests look at it. */
+interface MadeContainer { imagePullPolicy?: string; volumeMounts?: object[]; resources?: object }
+interface Made {
+  metadata: { annotations: Record<string, string>; finalizers?: string[]; labels?: Record<string, string> };
+  spec: { serviceAccountName?: string; volumes?: { name: string; projected?: object }[]; containers: [MadeContainer, ...MadeContainer[]]; initContainers: MadeContainer[]; imagePullSecrets?: object[]; priority?: number;
+    preemptionPolicy?: string; priorityClassName?: string; tolerations: { key: string; tolerationSeconds?: number }[]; taints?: object[]; storageClassName?: string; ingressClassName?: string; overhead?: object; nodeSelector?: object };
+}
 const pod = (spec: object = {}, metadata: object = {}) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'a', ...metadata }, spec: { containers: [{ name: 'c', image: 'x' }], ...spec } });
 
 test('the list: upstream\'s order and choices', () => {
@@ -83,7 +88,7 @@ test('ServiceAccount: default account, token volume, pull secrets', async () => 
   put(r.serviceaccounts, 'quiet', { automountServiceAccountToken: false }, 'a');
   const plain = await create(r.pods, pod({ initContainers: [{ name: 'i' }] }));
   assert.equal(plain.spec.serviceAccountName, 'default');
-  const [volume] = plain.spec.volumes;
+  const volume = plain.spec.volumes![0]!;
   assert.match(volume.name, /^kube-api-access-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
   assert.deepEqual(volume.projected, { defaultMode: 420, sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 3607 } }, { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
     { downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] } }] });

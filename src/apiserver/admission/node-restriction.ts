@@ -77,7 +77,9 @@ const handlers: Readonly<Record<string, Check | undefined>> = {
   '/persistentvolumeclaims'(_deps, attributes, node) {
     if (attributes.subresource !== 'status') throw refuse(attributes, 'may only update PVC status');
     if (attributes.operation !== 'UPDATE') throw refuse(attributes, `unexpected operation ${q(attributes.operation)}`);
-    const bare = ({ metadata: { resourceVersion: _, managedFields: __, ...metadata }, status: { capacity: ___, conditions: ____, allocatedResources: _____, allocatedResourceStatuses: ______, ...status } = {}, ...claim }: PersistentVolumeClaim) => ({ ...claim, metadata, status });
+    const bare = ({ metadata, status, ...claim }: PersistentVolumeClaim) => ({ ...claim,
+      metadata: { ...metadata, resourceVersion: undefined, managedFields: undefined },
+      status: { ...status, capacity: undefined, conditions: undefined, allocatedResources: undefined, allocatedResourceStatuses: undefined } });
     if (!same(bare(oldOf<PersistentVolumeClaim>(attributes)), bare(attributes.object as unknown as PersistentVolumeClaim))) throw refuse(attributes, `node ${q(node)} is not allowed to update fields other than status.quantity and status.conditions`);
   },
 
