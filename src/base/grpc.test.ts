@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Server, ServerCredentials, status, type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall } from '@grpc/grpc-js';
+import { exec } from './exec.ts';
 import { GrpcClient, GrpcError, hasGrpcCode } from './grpc.ts';
 import { defineMessages } from './protobuf.ts';
 
@@ -12,7 +13,7 @@ type Text = { text?: string | undefined };
 const codec = { encode: (value: Text) => messages.encode('Text', value), decode: (bytes: Uint8Array) => messages.decode('Text', bytes) };
 const method = (name: string) => ({ path: `/test.Echo/${name}`, ...codec });
 
-async function startServer(path: string, calls: { cancelled?: () => void } = {}) {
+async function startServer(address: string, calls: { cancelled?: () => void } = {}, credentials = ServerCredentials.createInsecure()) {
   const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
   const wire = { requestSerialize: (value: Text) => Buffer.from(codec.encode(value)), requestDeserialize: codec.decode, responseSerialize: (value: Text) => Buffer.from(codec.encode(value)), responseDeserialize: codec.decode };
   server.addService({
@@ -35,15 +36,15 @@ async function startServer(path: string, calls: { cancelled?: () => void } = {})
     }) satisfies handleServerStreamingCall<Text, Text>,
     Chat: ((call) => { call.on('data', (item: Text) => call.write({ text: `${item.text}!` })); call.on('end', () => call.end()); }) satisfies handleBidiStreamingCall<Text, Text>,
   });
-  await new Promise<void>((resolve, reject) => server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => { if (error) reject(error); else resolve(); }));
-  return server;
+  const port = await new Promise<number>((resolve, reject) => server.bindAsync(address, credentials, (error, bound) => { if (error) reject(error); else resolve(bound); }));
+  return { server, port };
 }
 
 test('gRPC over a unix socket', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'grpc-'));
   const socket = join(folder, 's');
   const calls: { cancelled?: () => void } = {};
-  let server = await startServer(socket, calls);
+  let { server } = await startServer(`unix:${socket}`, calls);
   using client = new GrpcClient({ address: `unix://${socket}`, metadata: { token: 'abc' } });
   t.after(() => { server.forceShutdown(); rmSync(folder, { recursive: true }); });
   const nextCancel = () => new Promise<void>((resolve) => { calls.cancelled = resolve; });
@@ -111,7 +112,33 @@ test('gRPC over a unix socket', async (t) => {
     server.forceShutdown();
     await assert.rejects(client.unary(method('Say'), { text: 'hi' }), (error) => hasGrpcCode(error, 'UNAVAILABLE'));
     rmSync(socket, { force: true });
-    server = await startServer(socket, calls);
+    ({ server } = await startServer(`unix:${socket}`, calls));
     assert.equal((await client.unary(method('Say'), { text: 'again' }, { waitForReady: true, timeoutMs: 10_000 })).text, 'again');
   });
+});
+
+/** A self-signed certificate for localhost, for both sides. Undefined without openssl. */
+async function certificate(folder: string): Promise<{ cert: string; key: string } | undefined> {
+  const [cert, key] = ['cert', 'key'].map((name) => join(folder, name)) as [string, string];
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3650', '-subj', '/CN=test', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert];
+  try { await exec('openssl', args); } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+}
+
+test('gRPC over TLS with client certificates', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'grpc-tls-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const made = await certificate(folder);
+  if (!made) { t.skip('needs openssl'); return; }
+  const { cert, key } = made;
+  const credentials = ServerCredentials.createSsl(Buffer.from(cert), [{ private_key: Buffer.from(key), cert_chain: Buffer.from(cert) }], true);
+  const { server, port } = await startServer('127.0.0.1:0', {}, credentials);
+  t.after(() => server.forceShutdown());
+  using client = new GrpcClient({ address: `https://127.0.0.1:${port}`, tls: { ca: cert, cert, key, serverName: 'localhost' } });
+  assert.equal((await client.unary(method('Say'), { text: 'secret' })).text, 'secret');
+  using stranger = new GrpcClient({ address: `127.0.0.1:${port}`, tls: { ca: cert, serverName: 'localhost' } });
+  await assert.rejects(stranger.unary(method('Say'), {}), (error) => hasGrpcCode(error, 'UNAVAILABLE'));
 });

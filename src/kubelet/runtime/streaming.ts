@@ -79,6 +79,7 @@ interface Upgraded { response: IncomingMessage; socket: Duplex; head: Buffer }
 /** Throws `Refusal` when the answer is not 101. */
 function dial(url: string, headers: Record<string, string | string[]>, { clock, signal }: StreamOptions, method = 'POST'): Promise<Upgraded> {
   return new Promise((resolve, reject) => {
+    if (!url.startsWith('http://')) throw new Refusal(502, `the container runtime's streaming server must listen on this machine without TLS, and its URL is ${new URL(url).protocol}//…`);
     const request = httpRequest(url, { method, headers: { Connection: 'Upgrade', ...headers }, agent: false, ...(signal ? { signal } : {}) });
     const timer = clock.after(dialTimeoutMs, () => { request.destroy(new Error(`no answer in ${dialTimeoutMs / 1000} s`)); });
     request.on('upgrade', (response, socket, head) => {
