@@ -7,6 +7,7 @@ import type { JsonObject } from '../../base/json.ts';
 import type * as v2 from '../../api/autoscaling/v2.ts';
 import type { Column } from '../types.ts';
 import { setHorizontalPodAutoscalerDefaults, setHorizontalPodAutoscalerV1Defaults } from '../../api/autoscaling/v2.defaults.ts';
+import { validateHorizontalPodAutoscaler } from '../../api/autoscaling/v2.validation.ts';
 import { horizontalpodautoscalers, horizontalpodautoscalersV1 } from '../../api/resources.ts';
 import { ageColumn, column, entry, integer, nameColumn } from './define.ts';
 
@@ -109,11 +110,15 @@ export function autoscalerFromStored(object: JsonObject): JsonObject {
 }
 
 export const autoscalingEntries = [
-  entry(horizontalpodautoscalers, { columns: autoscalerColumns, strategy: { setDefaults: setHorizontalPodAutoscalerDefaults, generation: 'none' } }),
+  entry(horizontalpodautoscalers, { columns: autoscalerColumns, strategy: { setDefaults: setHorizontalPodAutoscalerDefaults, generation: 'none', validate: validateHorizontalPodAutoscaler, validateUpdate: validateHorizontalPodAutoscaler } }),
   entry(horizontalpodautoscalersV1, {
     // Tables are made from the stored form.
     columns: autoscalerColumns as unknown as readonly Column<never>[],
-    strategy: { setDefaults: setHorizontalPodAutoscalerV1Defaults, generation: 'none' },
+    strategy: {
+      setDefaults: setHorizontalPodAutoscalerV1Defaults, generation: 'none',
+      validate: (object) => validateHorizontalPodAutoscaler(autoscalerToStored(object as unknown as JsonObject) as unknown as v2.HorizontalPodAutoscaler),
+      validateUpdate: (object) => validateHorizontalPodAutoscaler(autoscalerToStored(object as unknown as JsonObject) as unknown as v2.HorizontalPodAutoscaler),
+    },
     alias: { of: horizontalpodautoscalers, toStored: autoscalerToStored, fromStored: autoscalerFromStored },
   }),
 ];

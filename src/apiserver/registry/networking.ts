@@ -4,6 +4,10 @@ import type * as discoveryV1 from '../../api/discovery/v1.ts';
 import type { Column } from '../types.ts';
 import * as defaults from '../../api/networking/v1.defaults.ts';
 import { setEndpointSliceDefaults } from '../../api/discovery/v1.defaults.ts';
+import * as validation from '../../api/networking/v1.validation.ts';
+import { validateEndpointSlice, validateEndpointSliceUpdate } from '../../api/discovery/v1.validation.ts';
+import { semanticEqual } from '../../api/validation/equality.ts';
+import { nameIsPathSegment } from '../../api/validation/names.ts';
 import { formatSelector } from '../../api/label-selector.ts';
 import { endpointslices, ingressclasses, ingresses, ipaddresses, networkpolicies, servicecidrs } from '../../api/resources.ts';
 import { ageColumn, column, entry, nameColumn } from './define.ts';
@@ -59,10 +63,19 @@ const endpointSliceColumns: readonly Column<discoveryV1.EndpointSlice>[] = [
 ];
 
 export const networkingEntries = [
-  entry(ingressclasses, { columns: ingressClassColumns, strategy: { setDefaults: defaults.setIngressClassDefaults } }),
-  entry(ingresses, { columns: ingressColumns, storagePrefix: '/registry/ingress', strategy: { setDefaults: defaults.setIngressDefaults } }),
-  entry(ipaddresses, { columns: ipAddressColumns, strategy: { generation: 'none' } }),
-  entry(networkpolicies, { columns: networkPolicyColumns, strategy: { setDefaults: defaults.setNetworkPolicyDefaults } }),
-  entry(servicecidrs, { columns: serviceCIDRColumns }),
-  entry(endpointslices, { columns: endpointSliceColumns, strategy: { setDefaults: setEndpointSliceDefaults } }),
+  entry(ingressclasses, { columns: ingressClassColumns, strategy: { setDefaults: defaults.setIngressClassDefaults, validate: validation.validateIngressClass, validateUpdate: validation.validateIngressClassUpdate } }),
+  entry(ingresses, { columns: ingressColumns, storagePrefix: '/registry/ingress', strategy: { setDefaults: defaults.setIngressDefaults, validate: validation.validateIngressOnCreate, validateUpdate: validation.validateIngress, prepareForCreate(ingress) { ingress.status = { loadBalancer: {} }; } } }),
+  entry(ipaddresses, { columns: ipAddressColumns, strategy: { generation: 'none', validateName: nameIsPathSegment, validate: validation.validateIPAddress, validateUpdate: validation.validateIPAddress } }),
+  entry(networkpolicies, { columns: networkPolicyColumns, strategy: { setDefaults: defaults.setNetworkPolicyDefaults, validate: validation.validateNetworkPolicy, validateUpdate: validation.validateNetworkPolicy } }),
+  entry(servicecidrs, { columns: serviceCIDRColumns, strategy: { validate: validation.validateServiceCIDR, validateUpdate: validation.validateServiceCIDR } }),
+  entry(endpointslices, { columns: endpointSliceColumns, strategy: {
+      setDefaults: setEndpointSliceDefaults, validate: validateEndpointSlice, validateUpdate: validateEndpointSliceUpdate,
+      // No spec, but a generation: it counts changes of what the proxies read.
+      prepareForCreate(slice) { slice.metadata.generation = 1; },
+      prepareForUpdate(slice, old) {
+        const read = (one: Pick<discoveryV1.EndpointSlice, 'endpoints' | 'ports' | 'addressType'>) => ({ endpoints: one.endpoints, ports: one.ports, addressType: one.addressType });
+        const same = semanticEqual(read(slice), read(old)) && semanticEqual(slice.metadata.labels, old.metadata.labels);
+        slice.metadata.generation = (old.metadata.generation ?? 1) + (same ? 0 : 1);
+      },
+    } }),
 ];

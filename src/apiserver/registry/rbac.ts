@@ -2,6 +2,7 @@
 import type * as v1 from '../../api/rbac/v1.ts';
 import type { Column } from '../types.ts';
 import { setRoleBindingDefaults } from '../../api/rbac/v1.defaults.ts';
+import { validateRole, validateRoleBinding, validateRoleBindingUpdate } from '../../api/rbac/v1.validation.ts';
 import { nameIsPathSegment } from '../../api/validation/names.ts';
 import { clusterrolebindings, clusterroles, rolebindings, roles } from '../../api/resources.ts';
 import { ageColumn, column, entry, nameColumn, wide } from './define.ts';
@@ -19,8 +20,8 @@ const bindingColumns: readonly Column<Binding>[] = [
 ];
 
 export const rbacEntries = [
-  entry(clusterrolebindings, { columns: bindingColumns, strategy: { setDefaults: setRoleBindingDefaults, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
-  entry(clusterroles, { strategy: { validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
-  entry(rolebindings, { columns: bindingColumns, strategy: { setDefaults: setRoleBindingDefaults, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
-  entry(roles, { strategy: { validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
+  entry(clusterrolebindings, { columns: bindingColumns, strategy: { setDefaults: setRoleBindingDefaults, validate: validateRoleBinding, validateUpdate: validateRoleBindingUpdate, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
+  entry(clusterroles, { strategy: { validate: validateRole, validateUpdate: validateRole, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
+  entry(rolebindings, { columns: bindingColumns, strategy: { setDefaults: setRoleBindingDefaults, validate: validateRoleBinding, validateUpdate: validateRoleBindingUpdate, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
+  entry(roles, { strategy: { validate: validateRole, validateUpdate: validateRole, validateName: nameIsPathSegment, allowCreateOnUpdate: true } }),
 ];

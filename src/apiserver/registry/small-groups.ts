@@ -18,6 +18,17 @@ import { setCustomResourceDefinitionDefaults } from '../../api/apiextensions/v1.
 import { setFlowSchemaDefaults, setPriorityLevelDefaults } from '../../api/flowcontrol/v1.defaults.ts';
 import { setPriorityClassDefaults } from '../../api/scheduling/v1.defaults.ts';
 import { setResourceClaimDefaults, setResourceClaimTemplateDefaults } from '../../api/resource/v1.defaults.ts';
+import * as admissionValidation from '../../api/admissionregistration/v1.validation.ts';
+import { validateCertificateSigningRequest, validateCertificateSigningRequestUpdate } from '../../api/certificates/v1.validation.ts';
+import { validateLease } from '../../api/coordination/v1.validation.ts';
+import { validateRuntimeClass, validateRuntimeClassUpdate } from '../../api/node/v1.validation.ts';
+import { validatePodDisruptionBudget, validatePodDisruptionBudgetStatus } from '../../api/policy/v1.validation.ts';
+import { validatePriorityClass, validatePriorityClassUpdate } from '../../api/scheduling/v1.validation.ts';
+import { semanticEqual } from '../../api/validation/equality.ts';
+import type { Draft } from '../../base/json.ts';
+import type { ApiObject } from '../../client/client.ts';
+import type { Strategy } from '../types.ts';
+import { timestamp } from '../../base/clock.ts';
 import { humanDuration } from '../../api/human-duration.ts';
 import * as resources from '../../api/resources.ts';
 import { nameIsPathSegment } from '../../api/validation/names.ts';
@@ -108,19 +119,30 @@ function availability({ status }: apiregistrationV1.APIService): string {
   return condition.status === 'True' ? 'True' : `${condition.status} (${condition.reason ?? ''})`;
 }
 
+/** Kinds without a spec that have a generation all the same: it counts changes of what `part` picks. */
+function generationOf<T extends ApiObject>(part: (object: T) => unknown): Pick<Strategy<T>, 'prepareForCreate' | 'prepareForUpdate'> {
+  return {
+    prepareForCreate(object) { (object as Draft<ApiObject>).metadata.generation = 1; },
+    prepareForUpdate(object, old) {
+      (object as Draft<ApiObject>).metadata.generation = (old.metadata.generation ?? 1) + (semanticEqual(part(object as unknown as T), part(old)) ? 0 : 1);
+    },
+  };
+}
+const webhooksOf = (object: ApiObject) => (object as { readonly webhooks?: unknown }).webhooks;
+
 export const smallGroupEntries = [
   entry(resources.mutatingadmissionpolicies, {
     columns: [nameColumn, column('Mutations', ({ spec }: admissionV1.MutatingAdmissionPolicy) => spec?.mutations?.length ?? 0, integer), column('ParamKind', ({ spec }: admissionV1.MutatingAdmissionPolicy) => paramKindText(spec?.paramKind)), ageColumn],
-    strategy: { setDefaults: admissionDefaults.setAdmissionPolicyDefaults },
+    strategy: { setDefaults: admissionDefaults.setAdmissionPolicyDefaults, validate: admissionValidation.validateMutatingPolicy, validateUpdate: admissionValidation.validateMutatingPolicy },
   }),
   entry(resources.mutatingadmissionpolicybindings, { columns: bindingColumns, strategy: { setDefaults: admissionDefaults.setAdmissionPolicyBindingDefaults } }),
-  entry(resources.mutatingwebhookconfigurations, { columns: webhookColumns, strategy: { setDefaults: admissionDefaults.setMutatingWebhookDefaults } }),
+  entry(resources.mutatingwebhookconfigurations, { columns: webhookColumns, strategy: { ...generationOf(webhooksOf), setDefaults: admissionDefaults.setMutatingWebhookDefaults, validate: admissionValidation.validateWebhookConfiguration, validateUpdate: admissionValidation.validateWebhookConfiguration } }),
   entry(resources.validatingadmissionpolicies, {
     columns: [nameColumn, column('Validations', ({ spec }: admissionV1.ValidatingAdmissionPolicy) => spec?.validations?.length ?? 0, integer), column('ParamKind', ({ spec }: admissionV1.ValidatingAdmissionPolicy) => paramKindText(spec?.paramKind)), ageColumn],
-    strategy: { setDefaults: admissionDefaults.setAdmissionPolicyDefaults },
+    strategy: { setDefaults: admissionDefaults.setAdmissionPolicyDefaults, validate: admissionValidation.validateAdmissionPolicy, validateUpdate: admissionValidation.validateAdmissionPolicy },
   }),
-  entry(resources.validatingadmissionpolicybindings, { columns: bindingColumns, strategy: { setDefaults: admissionDefaults.setAdmissionPolicyBindingDefaults } }),
-  entry(resources.validatingwebhookconfigurations, { columns: webhookColumns, strategy: { setDefaults: admissionDefaults.setValidatingWebhookDefaults } }),
+  entry(resources.validatingadmissionpolicybindings, { columns: bindingColumns, strategy: { setDefaults: admissionDefaults.setAdmissionPolicyBindingDefaults, validate: admissionValidation.validatePolicyBinding, validateUpdate: admissionValidation.validatePolicyBinding } }),
+  entry(resources.validatingwebhookconfigurations, { columns: webhookColumns, strategy: { ...generationOf(webhooksOf), setDefaults: admissionDefaults.setValidatingWebhookDefaults, validate: admissionValidation.validateWebhookConfiguration, validateUpdate: admissionValidation.validateWebhookConfiguration } }),
 
   entry(resources.customresourcedefinitions, { storagePrefix: '/registry/apiextensions.k8s.io/customresourcedefinitions', strategy: { setDefaults: setCustomResourceDefinitionDefaults } }),
   entry(resources.apiservices, {
@@ -135,18 +157,44 @@ export const smallGroupEntries = [
   }),
 
   entry(resources.certificatesigningrequests, {
-    columns: csrColumns, strategy: { generation: 'none', validateName: nameIsPathSegment },
+    columns: csrColumns,
+    strategy: {
+      generation: 'none', validateName: nameIsPathSegment, validate: validateCertificateSigningRequest,
+      /** Who asks is the server's knowledge, not the client's claim. */
+      prepareForCreate(csr, { user }) {
+        csr.spec.username = user.name;
+        if (user.uid) csr.spec.uid = user.uid; else delete csr.spec.uid;
+        csr.spec.groups = [...user.groups];
+        if (user.extra && Object.keys(user.extra).length > 0) csr.spec.extra = Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])); else delete csr.spec.extra;
+        csr.status = {};
+      },
+      prepareForUpdate(csr, old, { subresource, clock }) {
+        csr.spec = structuredClone(old.spec) as typeof csr.spec;
+        const status = structuredClone(old.status ?? {}) as NonNullable<typeof csr.status>;
+        const conditions = csr.status?.conditions;
+        if (subresource === 'approval') csr.status = { ...status, ...(conditions ? { conditions } : {}) };
+        else if (subresource === '') csr.status = status;
+        const now = timestamp(clock.now());
+        for (const condition of csr.status?.conditions ?? []) {
+          const before = (old.status?.conditions ?? []).find((one) => one.type === condition.type);
+          condition.lastUpdateTime ??= now;
+          condition.lastTransitionTime ??= before?.lastTransitionTime ?? now;
+        }
+      },
+      validateUpdate: (csr, old, { subresource }) => validateCertificateSigningRequestUpdate(csr, old, subresource),
+      validateStatusUpdate: (csr, old) => validateCertificateSigningRequestUpdate(csr, old, 'status'),
+    },
     fieldSelectors: { 'spec.signerName': ({ spec }) => spec.signerName },
   }),
   entry(resources.leases, {
     columns: [nameColumn, column('Holder', ({ spec }: coordinationV1.Lease) => spec?.holderIdentity ?? ''), ageColumn],
-    strategy: { allowCreateOnUpdate: true, allowUnconditionalUpdate: false, generation: 'none' },
+    strategy: { allowCreateOnUpdate: true, allowUnconditionalUpdate: false, generation: 'none', validate: validateLease, validateUpdate: validateLease },
   }),
   entry(resources.flowschemas, { columns: flowSchemaColumns, strategy: { setDefaults: setFlowSchemaDefaults } }),
   entry(resources.prioritylevelconfigurations, { columns: priorityLevelColumns, strategy: { setDefaults: setPriorityLevelDefaults } }),
-  entry(resources.runtimeclasses, { columns: [nameColumn, column('Handler', (object: nodeV1.RuntimeClass) => object.handler), ageColumn], strategy: { allowCreateOnUpdate: true } }),
-  entry(resources.poddisruptionbudgets, { columns: disruptionBudgetColumns, strategy: { allowUnconditionalUpdate: false } }),
-  entry(resources.priorityclasses, { columns: priorityClassColumns, strategy: { setDefaults: setPriorityClassDefaults } }),
+  entry(resources.runtimeclasses, { columns: [nameColumn, column('Handler', (object: nodeV1.RuntimeClass) => object.handler), ageColumn], strategy: { validate: validateRuntimeClass, validateUpdate: validateRuntimeClassUpdate } }),
+  entry(resources.poddisruptionbudgets, { columns: disruptionBudgetColumns, strategy: { allowUnconditionalUpdate: false, validate: validatePodDisruptionBudget, validateUpdate: validatePodDisruptionBudget, validateStatusUpdate: validatePodDisruptionBudgetStatus } }),
+  entry(resources.priorityclasses, { columns: priorityClassColumns, strategy: { ...generationOf((object) => ({ ...object, metadata: undefined })), setDefaults: setPriorityClassDefaults, validate: validatePriorityClass, validateUpdate: validatePriorityClassUpdate } }),
 
   entry(resources.deviceclasses, { columns: [nameColumn, ageColumn] }),
   entry(resources.resourceclaims, { columns: [nameColumn, column('State', claimState, { description: 'A summary of the current state (allocated, pending, reserved, etc.).' }), ageColumn], strategy: { setDefaults: setResourceClaimDefaults } }),

@@ -2,6 +2,7 @@
 import type * as v1 from '../../api/storage/v1.ts';
 import type { Column } from '../types.ts';
 import * as defaults from '../../api/storage/v1.defaults.ts';
+import * as validation from '../../api/storage/v1.validation.ts';
 import { csidrivers, csinodes, csistoragecapacities, storageclasses, volumeattachments, volumeattributesclasses } from '../../api/resources.ts';
 import { ageColumn, boolean, column, entry, integer, nameColumn } from './define.ts';
 
@@ -38,10 +39,10 @@ const csiDriverColumns: readonly Column<v1.CSIDriver>[] = [
 ];
 
 export const storageEntries = [
-  entry(csidrivers, { columns: csiDriverColumns, strategy: { setDefaults: defaults.setCSIDriverDefaults } }),
-  entry(csinodes, { columns: [nameColumn, column('Drivers', ({ spec }: v1.CSINode) => spec?.drivers?.length ?? 0, integer), ageColumn], strategy: { generation: 'none' } }),
-  entry(csistoragecapacities, {}),
-  entry(storageclasses, { columns: storageClassColumns, strategy: { setDefaults: defaults.setStorageClassDefaults } }),
-  entry(volumeattachments, { columns: volumeAttachmentColumns, strategy: { generation: 'none' } }),
-  entry(volumeattributesclasses, { columns: [nameColumn, column('DriverName', (object: v1.VolumeAttributesClass) => object.driverName), ageColumn] }),
+  entry(csidrivers, { columns: csiDriverColumns, strategy: { setDefaults: defaults.setCSIDriverDefaults, allowCreateOnUpdate: false, validate: validation.validateCSIDriver, validateUpdate: validation.validateCSIDriverUpdate } }),
+  entry(csinodes, { columns: [nameColumn, column('Drivers', ({ spec }: v1.CSINode) => spec?.drivers?.length ?? 0, integer), ageColumn], strategy: { generation: 'none', validate: validation.validateCSINode, validateUpdate: validation.validateCSINode } }),
+  entry(csistoragecapacities, { strategy: { validate: validation.validateCSIStorageCapacity, validateUpdate: validation.validateCSIStorageCapacity } }),
+  entry(storageclasses, { columns: storageClassColumns, strategy: { setDefaults: defaults.setStorageClassDefaults, allowUnconditionalUpdate: true, validate: validation.validateStorageClass, validateUpdate: validation.validateStorageClassUpdate } }),
+  entry(volumeattachments, { columns: volumeAttachmentColumns, strategy: { generation: 'none', validate: validation.validateVolumeAttachment, validateUpdate: validation.validateVolumeAttachmentUpdate } }),
+  entry(volumeattributesclasses, { columns: [nameColumn, column('DriverName', (object: v1.VolumeAttributesClass) => object.driverName), ageColumn], strategy: { validate: validation.validateVolumeAttributesClass, validateUpdate: validation.validateVolumeAttributesClassUpdate } }),
 ];
