@@ -21,6 +21,8 @@ export interface KubeletConfig {
   resolvConf: string;
   maxPods: number;
   podCIDR?: string | undefined;
+  /** Folder of CNI configurations: a change there makes the kubelet look at once whether the network is ready. */
+  cniConfDir?: string | undefined;
   cgroupDriver: 'cgroupfs' | 'systemd';
   /** Parent of kubepods; '' is the root. */
   cgroupRoot: string;

@@ -2,8 +2,9 @@
  * The node agent: takes pods from the apiserver and from a folder, and makes the runtime agree. This file puts the parts together and
  * routes what each source says to the pods' workers. Text: kubernetes.io/docs/concepts/architecture/#kubelet.
  */
+import { watch } from 'node:fs';
 import type { Node, PersistentVolume, Pod } from '../api/core/v1.ts';
-import { persistentvolumeclaims, persistentvolumes, pods as podNames, runtimeclasses, services as serviceNames } from '../api/resources.ts';
+import { nodes as nodeNames, persistentvolumeclaims, persistentvolumes, pods as podNames, runtimeclasses, services as serviceNames } from '../api/resources.ts';
 import { type Clock, every, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
@@ -31,6 +32,7 @@ import { createProbeManager } from './probes/probe-manager.ts';
 import { pullAuths } from './pull-secrets.ts';
 import type { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime/runtime.ts';
+import { runLogRotation } from './server/log-rotation.ts';
 import { type StatusManager, createStatusManager } from './status-manager.ts';
 import { createMirrorPods, createStaticPodSource } from './static-pods.ts';
 import { createTerminationReader } from './termination-message.ts';
@@ -72,6 +74,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const recorder = options.recorder ?? apiRecorder(createEventRecorder({ client, clock, log, component: 'kubelet', host: nodeName, signal }));
 
   const podInformer = informers.informer(podNames, { fieldSelector: `spec.nodeName=${nodeName}` });
+  const nodeInformer = informers.informer(nodeNames, { fieldSelector: `metadata.name=${nodeName}` });
   const serviceInformer = informers.informer(serviceNames);
   const statics = new Map<string, Pod>();
   /** The API's view of a pod: itself, or the mirror of a static one. */
@@ -101,7 +104,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   }
 
   const syncer = createPodSyncer({
-    runtime, reader, host, images, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node, runtimeName: version.runtimeName, hostIPs, resolveClaim, latestPod,
+    runtime, reader, host, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node, runtimeName: version.runtimeName, hostIPs, resolveClaim, latestPod,
     runtimeHandler: async (name) => (await client.for(runtimeclasses).get({ name }, { signal })).handler,
     environment: (pod, podIPs) => ({
       configMap: (namespace, name) => objects.get('configmap', namespace, name), secret: (namespace, name) => objects.get('secret', namespace, name),
@@ -145,6 +148,16 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
     workers.update(pod);
   }
 
+  let podCIDR = config.podCIDR;
+  const onNode = (seen: Node): void => {
+    reporter.observed(seen);
+    const next = seen.spec?.podCIDR;
+    if (!next || next === podCIDR) return;
+    podCIDR = next;
+    runtime.updateRuntimeConfig({ podCidr: next }).then(() => reporter.poke(), (error: unknown) => { podCIDR = undefined; log.warn({ err: (error as Error).message }, 'could not tell the runtime the pod CIDR'); });
+  };
+  nodeInformer.addHandler({ onAdd: onNode, onUpdate: (_, next) => onNode(next) });
+
   function keepMirror(pod: Pod): void {
     const mirror = podInformer.get(podKey(pod));
     if (!podInformer.hasSynced || !reporter.node()) return;
@@ -170,6 +183,15 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
       log.info({ pod: `${found.namespace}/${found.name}`, uid: found.uid }, 'ending a pod that nobody asked for');
       workers.killOrphan({ apiVersion: 'v1', kind: 'Pod', metadata: { name: found.name, namespace: found.namespace, uid: found.uid, labels: { [labels.podUid]: found.uid } }, spec: { containers: [] } });
     }
+  }
+
+  /** Ready follows the pod network's first configuration at once. */
+  async function watchCni(): Promise<void> {
+    if (!config.cniConfDir || host.simulated) return;
+    await host.makeDir(config.cniConfDir, 0o755);
+    const watcher = watch(config.cniConfDir, () => reporter.poke());
+    watcher.on('error', () => {});
+    signal.addEventListener('abort', () => watcher.close(), { once: true });
   }
 
   return {
@@ -218,7 +240,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
         await Promise.all([reporter.run(), keepNodeLease({ nodeName, client, clock, log, signal, durationSeconds: config.nodeLeaseDurationSeconds, node: () => reporter.node() })]);
       })();
       await Promise.all([
-        seen, nodeWork, source?.run(), pleg.run(), collector.run(), eviction.run(),
+        seen, nodeWork, watchCni(), source?.run(), host.simulated ? undefined : runLogRotation({ runtime, clock, log, signal, config }), pleg.run(), collector.run(), eviction.run(),
         every(clock, housekeepingMs, signal, async () => {
           starter.sweep();
           for (const pod of statics.values()) keepMirror(pod);

@@ -30,6 +30,8 @@ export interface NodeReporter {
   run(): Promise<void>;
   /** Look again now. */
   poke(): void;
+  /** The Node as a watch showed it. */
+  observed(node: Node): void;
   /** The Node as last written or read. */
   node(): Node | undefined;
   readonly ready: boolean;
@@ -54,6 +56,12 @@ export function allocatableOf(machine: MachineInfo, config: KubeletConfig): Reco
 export function allocatableNumbers(machine: MachineInfo, config: KubeletConfig): NodeAllocatable {
   const allocatable = allocatableOf(machine, config);
   return { cpuMillis: cpuMillis(allocatable.cpu), memoryBytes: bytesOf(allocatable.memory), ephemeralStorageBytes: quantityNumber(allocatable['ephemeral-storage']) };
+}
+
+/** Resource versions of one object grow. */
+function isNewer(a: Node, b: Node): boolean {
+  const [left = '', right = ''] = [a.metadata.resourceVersion, b.metadata.resourceVersion];
+  return left.length !== right.length ? left.length > right.length : left > right;
 }
 
 export function createNodeReporter(options: {
@@ -197,6 +205,7 @@ export function createNodeReporter(options: {
       }
     },
     poke() { wakeUp(); },
+    observed(seen) { if (current && current.metadata.uid === seen.metadata.uid && isNewer(seen, current)) current = seen; },
     node: () => current,
     get ready() { return ready; },
   };

@@ -12,12 +12,11 @@ import { type ContainerStarter, type StartContext, StartError } from './containe
 import { type NodeFacts, sandboxConfig } from './cri-config.ts';
 import type { EnvironmentSources } from './environment.ts';
 import type { Host } from './host.ts';
-import type { ImageManager } from './image-manager.ts';
 import { podDir, podLogDir, uidOf } from './names.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { type PodPlan, planPod } from './plan.ts';
 import { hostsFile, parseResolvConf, podDns, podHostname } from './pod-network-files.ts';
-import { type PodState, type StateReader, isExited, latest, podIPs } from './pod-state.ts';
+import { type PodState, type StateReader, isExited, podIPs } from './pod-state.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import type { Recorder } from './recorder.ts';
 import { podCgroupLimits, qosClass } from './resources.ts';
@@ -31,7 +30,7 @@ import { VolumeError, type VolumeManager } from './volumes/volume-manager.ts';
 const retryMs = 10_000;
 
 export interface SyncerOptions {
-  runtime: Runtime; reader: StateReader; host: Host; images: ImageManager; volumes: VolumeManager; objects: ObjectCache; tokens: TokenManager;
+  runtime: Runtime; reader: StateReader; host: Host; volumes: VolumeManager; objects: ObjectCache; tokens: TokenManager;
   probes: ProbeManager; starter: ContainerStarter; killer: ContainerKiller; statuses: StatusManager; recorder: Recorder; clock: Clock; log: Logger;
   config: KubeletConfig; node: NodeFacts; runtimeName: string; hostIPs: readonly string[];
   environment(pod: Pod, podIPs: readonly string[]): EnvironmentSources;
@@ -59,7 +58,7 @@ export interface PodSyncer {
 }
 
 export function createPodSyncer(options: SyncerOptions): PodSyncer {
-  const { runtime, reader, host, images, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node } = options;
+  const { runtime, reader, host, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node } = options;
   /** Start problems by pod, then container. */
   const problems = new Map<string, Map<string, { reason: string; message: string }>>();
   const problemsOf = (uid: string) => { let map = problems.get(uid); if (!map) { map = new Map(); problems.set(uid, map); } return map; };

@@ -5,7 +5,7 @@
 import { notFound, alreadyExists } from '../api/meta/status.ts';
 import type { ResourceNames } from '../api/resource-names.ts';
 import { type Clock, timestamp } from '../base/clock.ts';
-import type { ApiObject, Client, ResourceClient, WatchEvent } from '../client/client.ts';
+import type { Client, ResourceClient, WatchEvent } from '../client/client.ts';
 
 type Plain = Record<string, unknown>;
 interface Stored { apiVersion: string; kind: string; metadata: Plain & { name: string; namespace?: string; resourceVersion: string; uid: string; labels?: Record<string, string> }; spec?: Plain; status?: Plain }
@@ -135,7 +135,7 @@ export function memoryClient(clock: Clock): MemoryClient {
         remove(key, object);
         return object as T;
       },
-      async deleteCollection() { for (const [key, object] of [...map]) remove(key, object); },
+      async deleteCollection() { for (const [key, object] of map) remove(key, object); },
       async createSubresource(key, subresource) {
         call(`create ${names.plural}/${subresource}`);
         return { status: { token: `token-for-${key.name}-${++revision}`, expirationTimestamp: timestamp(clock.now() + 3600_000) } } as never;

@@ -14,7 +14,7 @@ import type { Client } from '../../client/client.ts';
 import type { Host } from '../host.ts';
 import type { Kubelet } from '../kubelet.ts';
 import { uidOf } from '../names.ts';
-import { type ContainerRecord, createStateReader, isExited, isRunning } from '../pod-state.ts';
+import { type ContainerRecord, createStateReader, isRunning } from '../pod-state.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type StreamRequest, connectStream } from '../runtime/streaming.ts';
 import { createAuth } from './auth.ts';
