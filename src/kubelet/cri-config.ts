@@ -6,6 +6,7 @@ import { annotations, labels, podLogDir, uidOf } from './names.ts';
 import { containerHash } from './container-hash.ts';
 import { expand } from './expand.ts';
 import { containerLinuxResources, cpuMillis, milliCpuToQuota, milliCpuToShares, podRequests, cpuPeriodMicros } from './resources.ts';
+import { noteResources, resourcesAnnotation } from './resize.ts';
 import type { ContainerConfig, Image, LinuxContainerResources, Mount, PodSandboxConfig } from './runtime/runtime.ts';
 import { containerSecurityContext, sandboxSecurityContext } from './security.ts';
 import { type DnsResult, utsHostname } from './pod-network-files.ts';
@@ -61,6 +62,7 @@ export function containerConfig(pod: Pod, container: Container | EphemeralContai
     labels: { ...podLabels(pod), [labels.containerName]: container.name },
     annotations: {
       [annotations.containerHash]: containerHash(container), [annotations.restartCount]: String(inputs.attempt),
+      [resourcesAnnotation]: noteResources(container as Container),
       [annotations.terminationMessagePath]: container.terminationMessagePath ?? '/dev/termination-log', [annotations.terminationMessagePolicy]: container.terminationMessagePolicy ?? 'File',
       ...(pod.metadata.deletionGracePeriodSeconds !== undefined ? { [annotations.podDeletionGracePeriod]: String(pod.metadata.deletionGracePeriodSeconds) } : {}),
       ...(pod.spec.terminationGracePeriodSeconds !== undefined ? { [annotations.podTerminationGracePeriod]: String(pod.spec.terminationGracePeriodSeconds) } : {}),

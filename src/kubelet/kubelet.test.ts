@@ -266,3 +266,20 @@ test('an ephemeral container joins a running pod', async () => {
   await env.settle();
   assert.ok((await env.pod('web')).status?.ephemeralContainerStatuses?.[0]?.state?.running);
 });
+
+test('a resize reaches the running container; its policy may ask for a restart', async () => {
+  await using env = await startKubelet();
+  const sized = (cpu: string, memory: string): Container => container('c', { resources: { requests: { cpu, memory }, limits: { cpu, memory } }, resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }, { resourceName: 'memory', restartPolicy: 'RestartContainer' }] });
+  await env.create('web', { containers: [sized('100m', '64Mi')] });
+  const id = await env.containerId('web', 'c');
+  await env.client.for(pods).patch({ namespace: 'default', name: 'web' }, 'strategic', { metadata: { generation: 2 }, spec: { containers: [sized('200m', '64Mi')] } as never });
+  await env.settle();
+  assert.equal(await env.containerId('web', 'c'), id);
+  assert.equal((await env.runtime.containerStatus(id)).resources?.linux?.cpuQuota, 20_000);
+  const pod = await env.pod('web');
+  assert.equal(pod.status?.containerStatuses?.[0]?.allocatedResources?.cpu, '200m');
+  assert.equal(pod.status?.observedGeneration, 2);
+  await env.client.for(pods).patch({ namespace: 'default', name: 'web' }, 'strategic', { metadata: { generation: 3 }, spec: { containers: [sized('200m', '128Mi')] } as never });
+  await env.settle();
+  assert.equal((await env.pod('web')).status?.containerStatuses?.[0]?.restartCount, 1);
+});

@@ -8,7 +8,7 @@ import { containerHash } from './container-hash.ts';
 import { type ContainerRecord, type PodState, isExited, isReadySandbox, isRunning, latest } from './pod-state.ts';
 import { isSidecar } from './resources.ts';
 
-export type KillReason = 'changed' | 'liveness' | 'startup' | 'unknown';
+export type KillReason = 'changed' | 'resized' | 'liveness' | 'startup' | 'unknown';
 export interface PlannedKill { record: ContainerRecord; spec: Container | undefined; reason: KillReason; message: string }
 export interface PodPlan {
   /** Stop everything: the sandbox is no good, or nothing is left to run. */
@@ -20,6 +20,7 @@ export interface PodPlan {
   startEphemeral: EphemeralContainer[];
   startInit: Container[];
   start: Container[];
+  resize: { container: Container; record: ContainerRecord }[];
 }
 /** What the probes know of a running container. */
 export interface ProbeView {
@@ -27,6 +28,8 @@ export interface ProbeView {
   failed(uid: string, containerId: string): 'liveness' | 'startup' | undefined;
   started(pod: Pod, container: Container, record: ContainerRecord): boolean;
 }
+/** How the resources of a running container differ from the spec. */
+export type ResizeView = (container: Container, record: ContainerRecord) => 'none' | 'update' | 'restart';
 
 /** The restart policy that holds for one container's exit; container rules first. */
 export function shouldRestart(pod: Pod, container: Container, record: ContainerRecord | undefined): boolean {
@@ -53,9 +56,9 @@ function sandboxChange(pod: Pod, state: PodState): { changed: boolean; attempt: 
   return { changed: false, attempt: newest.metadata.attempt, id: newest.id };
 }
 
-export function planPod(pod: Pod, state: PodState, probes: ProbeView): PodPlan {
+export function planPod(pod: Pod, state: PodState, probes: ProbeView, resized: ResizeView = () => 'none'): PodPlan {
   const sandbox = sandboxChange(pod, state);
-  const plan: PodPlan = { killPod: sandbox.changed, createSandbox: sandbox.changed, attempt: sandbox.attempt, sandboxId: sandbox.id, kill: [], startEphemeral: [], startInit: [], start: [] };
+  const plan: PodPlan = { killPod: sandbox.changed, createSandbox: sandbox.changed, attempt: sandbox.attempt, sandboxId: sandbox.id, kill: [], startEphemeral: [], startInit: [], start: [], resize: [] };
   const init = pod.spec.initContainers ?? [];
   if (sandbox.changed) {
     const neverAgain = (pod.spec.restartPolicy ?? 'Always') === 'Never' && !pod.spec.containers.some((container) => container.restartPolicyRules || container.restartPolicy);
@@ -71,7 +74,7 @@ export function planPod(pod: Pod, state: PodState, probes: ProbeView): PodPlan {
   }
   plan.startEphemeral = (pod.spec.ephemeralContainers ?? []).filter((container) => !latest(state, container.name));
   if (!planInit(pod, init, state, sandbox.id!, probes, plan)) return plan;
-  planMain(pod, state, probes, plan);
+  planMain(pod, state, probes, resized, plan);
   return plan;
 }
 
@@ -113,7 +116,7 @@ function killReasonOf(pod: Pod, container: Container, record: ContainerRecord, p
   return failed ? { reason: failed, message: `Container ${container.name} failed ${failed} probe` } : undefined;
 }
 
-function planMain(pod: Pod, state: PodState, probes: ProbeView, plan: PodPlan): void {
+function planMain(pod: Pod, state: PodState, probes: ProbeView, resized: ResizeView, plan: PodPlan): void {
   let keep = 0;
   for (const container of pod.spec.containers) {
     const record = latest(state, container.name);
@@ -124,11 +127,16 @@ function planMain(pod: Pod, state: PodState, probes: ProbeView, plan: PodPlan): 
       }
       continue;
     }
-    const why = killReasonOf(pod, container, record, probes);
-    if (!why) { keep++; continue; }
+    const size = resized(container, record);
+    const why = killReasonOf(pod, container, record, probes) ?? (size === 'restart' ? { reason: 'resized' as const, message: `Container ${container.name} resize requires restart` } : undefined);
+    if (!why) {
+      keep++;
+      if (size === 'update') plan.resize.push({ container, record });
+      continue;
+    }
     // A changed container is replaced whatever the policy; one that failed a probe only when its policy restarts failures.
-    const restart = why.reason === 'changed' || (container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always') !== 'Never';
-    plan.kill.push({ record, spec: container, reason: why.reason, message: restart && why.reason !== 'changed' ? `${why.message}, will be restarted` : why.message });
+    const restart = why.reason === 'changed' || why.reason === 'resized' || (container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always') !== 'Never';
+    plan.kill.push({ record, spec: container, reason: why.reason, message: restart && (why.reason === 'liveness' || why.reason === 'startup') ? `${why.message}, will be restarted` : why.message });
     if (restart) plan.start.push(container); else keep++;
   }
   if (keep === 0 && plan.start.length === 0) plan.killPod = true;

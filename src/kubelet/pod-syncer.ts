@@ -19,6 +19,7 @@ import { hostsFile, parseResolvConf, podDns, podHostname } from './pod-network-f
 import { type PodState, type StateReader, isExited, podIPs } from './pod-state.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import type { Recorder } from './recorder.ts';
+import { createResizer } from './resize.ts';
 import { podCgroupLimits, qosClass } from './resources.ts';
 import type { PodSandboxConfig, Runtime } from './runtime/runtime.ts';
 import { type StatusOverride, buildStatus } from './status-builder.ts';
@@ -59,6 +60,7 @@ export interface PodSyncer {
 
 export function createPodSyncer(options: SyncerOptions): PodSyncer {
   const { runtime, reader, host, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node } = options;
+  const resizer = createResizer(runtime, node.memoryBytes, log);
   /** Start problems by pod, then container. */
   const problems = new Map<string, Map<string, { reason: string; message: string }>>();
   const problemsOf = (uid: string) => { let map = problems.get(uid); if (!map) { map = new Map(); problems.set(uid, map); } return map; };
@@ -148,7 +150,7 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       if (publish(pod, state, false, over.override).ended) return { terminal: true, override: over.override, again: false, retryAfterMs: undefined };
       objects.register(pod);
 
-      const plan = planPod(pod, state, probes);
+      const plan = planPod(pod, state, probes, resizer.change);
       if (plan.createSandbox && state.sandboxes.length > 0) recorder.event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
       if (plan.killPod) await killer.killPod(pod, state, {});
       else await Promise.all(plan.kill.map(({ record, spec, reason, message }) => killer.killContainer(pod, record, spec, podIPs(state)[0] ?? '', { reason, message })));
@@ -158,6 +160,9 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
 
       if (!plan.killPod || plan.createSandbox) {
         const cgroup = config.cgroupsPerQOS ? await host.ensurePodCgroup(uid, qosClass(pod), podCgroupLimits(pod)) : { parent: '' };
+        // Between two looks at the pod's own limits: they grow before its containers and shrink after them.
+        for (const { container, record } of plan.resize) await resizer.apply(pod, container, record);
+        if (plan.resize.length > 0 && config.cgroupsPerQOS) await host.ensurePodCgroup(uid, qosClass(pod), podCgroupLimits(pod));
         const wanted = [...plan.startEphemeral, ...plan.startInit, ...plan.start];
         // Side by side; the image check only warms up what the start does again cheaply.
         const [mounted, sandbox] = await Promise.allSettled([mountAll(pod, podIPs(state), urgent), ensureSandbox(pod, plan, cgroup.parent, signal)]);
