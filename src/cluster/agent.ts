@@ -3,7 +3,7 @@
  * `system:node:NAME`. It ends without touching the containers; the next one adopts them.
  */
 import { existsSync, watch } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Registry } from 'prom-client';
 import type { Clock } from '../base/clock.ts';
@@ -22,10 +22,10 @@ import { linuxHost } from '../kubelet/linux-host.ts';
 import { simulatedHost } from '../kubelet/host.ts';
 import { startContainerd } from '../kubelet/runtime/containerd.ts';
 import { simulatedRuntime } from '../kubelet/runtime/simulated.ts';
-import { startKubeletServer } from '../kubelet/server.ts';
-import { Links } from '../network/links.ts';
+import { startKubeletServer } from '../kubelet/server/server.ts';
+import { ensureLocalAddress } from '../network/links.ts';
 import { startNodeNetwork } from '../network/node-network.ts';
-import { startNetworkPolicy } from '../network/policy-controller.ts';
+import { startPolicyController } from '../network/policy-controller.ts';
 import { createProxy } from '../proxy/proxy.ts';
 import type { ClusterDir, ClusterSettings } from './cluster-dir.ts';
 import { networkNames } from './node-network.ts';
@@ -37,56 +37,64 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const { dir, settings, clock, rng, log, signal } = options;
   await using stack = new AsyncDisposableStack();
   // What needs no API comes up beside the server's own start.
-  const [runtime] = await Promise.all([startRuntime(options, stack), fileAppears(dir.agentKubeconfig, signal)]);
-  const transport = stack.use(createRestTransport({ ...loadKubeconfig(dir.agentKubeconfig), userAgent: 'knarr-agent', clock }));
-  const client = createClient(transport);
-  const informers = stack.use(createInformerFactory(client, { clock, rng, log: log('agent'), signal }));
-  const node: NodeParts = { ...options, client, informers, registry: new Registry() };
+  const [{ runtime, cgroupDriver }] = await Promise.all([startRuntime(options, stack), fileAppears(dir.agentKubeconfig, signal)]);
+  const { client, informers } = connect(options, dir.agentKubeconfig, 'kubelet', stack);
 
   const simulated = settings.runtime === 'simulated';
-  const host = simulated ? simulatedHost(clock) : linuxHost({ clock, cgroupRoot: settings.device });
+  const host = simulated ? simulatedHost() : linuxHost({ rootDir: dir.kubelet, clock, log: log('kubelet'), cgroupDriver, cgroupRoot: settings.device });
   const kubelet = await createKubelet({
     nodeName: settings.nodeName, client, informers, runtime, host, clock, rng, log: log('kubelet'), signal,
     config: {
-      rootDir: dir.kubelet, podLogsDir: join(dir.path, 'pod-logs'), staticPodPath: dir.staticPods, cgroupRoot: settings.device,
+      rootDir: dir.kubelet, podLogsDir: join(dir.path, 'pod-logs'), staticPodPath: dir.staticPods, cgroupDriver, cgroupRoot: settings.device,
       clusterDNS: [settings.dnsAddress], port: settings.kubeletPort, ...(simulated ? {} : { cniConfDir: dir.cni }),
+      tls: await kubeletTls(dir),
     },
   });
   await mkdir(dir.staticPods, { recursive: true, mode: 0o700 });
-  stack.use(await startKubeletServer({ kubelet, runtime, host, client, clock, log: log('kubelet'), registry: node.registry, port: settings.kubeletPort,
-    tls: { certFile: join(dir.pki, 'kubelet.crt'), keyFile: join(dir.pki, 'kubelet.key'), clientCaFile: join(dir.pki, 'ca.crt') } }));
+  stack.use(await startKubeletServer({ kubelet, runtime, host, client, clock, log: log('kubelet'), signal }));
   const running = [kubelet.run()];
-  if (!simulated) running.push(startNetworking(node, stack));
+  if (!simulated) running.push(startNetworking({ ...options, informers: connect(options, dir.networkKubeconfig, 'knarr-node-network', stack).informers, registry: new Registry() }, stack));
   await Promise.all(running);
 }
 
-interface NodeParts extends AgentOptions { client: Client; informers: InformerFactory; registry: Registry }
+/** PEM; the server writes them beside its own. */
+async function kubeletTls({ pki }: ClusterDir) {
+  const [cert, key, clientCA] = await Promise.all(['kubelet.crt', 'kubelet.key', 'ca.crt'].map((name) => readFile(join(pki, name), 'utf8')));
+  return { cert: cert!, key: key!, clientCA: clientCA! };
+}
+
+interface NetworkParts extends AgentOptions { informers: InformerFactory; registry: Registry }
+
+/** The API as the user of a kubeconfig. */
+function connect({ clock, rng, log, signal }: AgentOptions, kubeconfig: string, userAgent: string, stack: AsyncDisposableStack): { client: Client; informers: InformerFactory } {
+  const client = createClient(stack.use(createRestTransport({ ...loadKubeconfig(kubeconfig), userAgent, clock })));
+  return { client, informers: stack.use(createInformerFactory(client, { clock, rng, log: log(userAgent), signal })) };
+}
 
 async function startRuntime({ dir, settings, clock, rng, log }: AgentOptions, stack: AsyncDisposableStack) {
-  if (settings.runtime === 'simulated') return simulatedRuntime({ clock, rng, podCidr: settings.podCidr });
+  if (settings.runtime === 'simulated') return { runtime: simulatedRuntime({ clock, rng, podCidr: settings.podCidr }), cgroupDriver: 'cgroupfs' as const };
   const containerd = stack.use(await startContainerd({ dataDir: dir.containerd, cni: { confDir: dir.cni }, clock, log: log('containerd') }));
-  return containerd.runtime;
+  return { runtime: containerd.runtime, cgroupDriver: containerd.cgroupDriver };
 }
 
 /** Pod network, proxy and DNS need nothing of each other; each starts as soon as its informers have synced. */
-async function startNetworking({ dir, settings, informers, registry, clock, rng, log, signal }: NodeParts, stack: AsyncDisposableStack): Promise<void> {
+async function startNetworking({ dir, settings, informers, registry, clock, rng, log, signal }: NetworkParts, stack: AsyncDisposableStack): Promise<void> {
   const names = networkNames(settings);
   const nft = createNft();
-  const links = new Links();
   const common = { informers, clock, signal };
   const network = async () => {
     stack.use(await startNodeNetwork({ ...common, nodeName: settings.nodeName, nft, log: log('network'), config: {
       name: names.networkName, bridge: names.bridge, vxlanDevice: names.vxlanDevice, vni: names.vni, vxlanPort: names.vxlanPort,
       cniConfDir: dir.cni, ipamDataDir: join(dir.path, 'ipam'), clusterCIDRs: [settings.podCidr], serviceCIDRs: [settings.serviceCidr],
     } }));
-    stack.use(await startNetworkPolicy({ ...common, nodeName: settings.nodeName, nft, log: log('network'), config: { name: names.networkName } }));
+    stack.use(await startPolicyController({ ...common, nodeName: settings.nodeName, nft, log: log('network'), tableName: `${names.networkName}-policy` }));
   };
   const proxy = async () => {
     stack.use(await createProxy({ ...common, nodeName: settings.nodeName, nft, log: log('proxy'), registry,
       config: { tableName: names.proxyTable, clusterCIDRs: [settings.podCidr], nodeLocalClusterIPs: [settings.dnsAddress] } }));
   };
   const dns = async () => {
-    await links.ensureLocalAddress(settings.dnsAddress);
+    await ensureLocalAddress(settings.dnsAddress);
     stack.use(await startDnsServer({ ...common, rng, log: log('dns'), addresses: [settings.dnsAddress], registry }));
   };
   await Promise.all([network(), proxy(), dns()]);

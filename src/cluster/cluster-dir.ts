@@ -47,6 +47,7 @@ export class ClusterDir {
   get logs() { return join(this.path, 'logs'); }
   get adminKubeconfig() { return join(this.path, 'admin.conf'); }
   get agentKubeconfig() { return join(this.path, 'agent.conf'); }
+  get networkKubeconfig() { return join(this.path, 'network.conf'); }
   get kubelet() { return join(this.path, 'kubelet'); }
   get containerd() { return join(this.path, 'containerd'); }
   get cni() { return join(this.path, 'cni'); }

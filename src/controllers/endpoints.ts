@@ -15,7 +15,7 @@ const triggerTime = 'endpoints.kubernetes.io/last-change-trigger-time';
 const managedBy = 'endpoints.kubernetes.io/managed-by';
 
 export const endpointsController = defineController({
-  name: 'endpoints-controller', aliases: ['endpoint'], component: 'endpoint-controller', for: services, writes: ['endpoints'],
+  name: 'endpoints-controller', account: 'endpoint-controller', aliases: ['endpoint'], component: 'endpoint-controller', for: services, writes: ['endpoints'],
   watches: [podsBehindServices, { resource: endpoints, keys: ({ next, any }: { next?: Endpoints; any: Endpoints }) => (next ? [] : [`${any.metadata.namespace}/${any.metadata.name}`]) }],
   setup: ({ cache }) => { cache(pods).list(''); },
   async reconcile(key, context, signal) {

@@ -60,6 +60,8 @@ export interface ControllerDefinition {
   name: string;
   /** The older short names it also answers to. */
   aliases?: readonly string[];
+  /** The service account of kube-system that upstream's default roles know it by; default the name. */
+  account?: string;
   /** source.component of its events; default the name. */
   component?: string;
   /** The kind whose keys are reconciled; a controller without one enqueues its own. */

@@ -30,7 +30,7 @@ interface State {
 }
 
 export const garbageCollector = defineController({
-  name: 'garbage-collector-controller', aliases: ['garbagecollector'], component: 'garbage-collector-controller', writes: ['*'], workers: 20,
+  name: 'garbage-collector-controller', account: 'generic-garbage-collector', aliases: ['garbagecollector'], component: 'garbage-collector-controller', writes: ['*'], workers: 20,
   setup(context): State {
     const graph = new OwnerGraph({ check: (node) => context.enqueue(`check!${node.uid}`), orphan: (node) => context.enqueue(`orphan!${node.uid}`) });
     const state: State = { graph, monitors: new Map(), byKind: new Map(), absent: new Set() };

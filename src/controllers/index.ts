@@ -49,6 +49,8 @@ const notOurs = new Set(['service-lb-controller', 'node-route-controller', 'clou
 
 export interface StartControllersOptions {
   client: Client; informers: InformerFactory; clock: Clock; rng: Rng; log: Logger; signal: AbortSignal;
+  /** The client a controller acts with, by its service account; default `client` for all. */
+  clientFor?: ((account: string) => Client) | undefined;
   metrics?: Registry;
   options?: ControllerOptions;
 }
@@ -59,9 +61,9 @@ export interface RunningControllers extends AsyncDisposable {
 }
 
 /** Starts the chosen controllers; each begins to work once its caches have synced. Stopped by the signal or by disposing. */
-export function startControllers({ options = {}, ...environment }: StartControllersOptions): RunningControllers {
+export function startControllers({ options = {}, clientFor, ...environment }: StartControllersOptions): RunningControllers {
   const correlator = new EventCorrelator(environment.clock);
-  const controllers = chooseControllers(options.controllers).map((definition) => startController(definition, { ...environment, options, correlator }));
+  const controllers = chooseControllers(options.controllers).map((definition) => startController(definition, { ...environment, client: clientFor?.(definition.account ?? definition.name) ?? environment.client, options, correlator }));
   return {
     controllers,
     idle: () => controllers.every((controller) => controller.idle()),

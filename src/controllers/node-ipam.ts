@@ -47,7 +47,7 @@ interface State { pools: CidrPool[]; given: Map<string, readonly string[]> }
 const rangesOf = (node: Node): readonly string[] => node.spec.podCIDRs ?? (node.spec.podCIDR ? [node.spec.podCIDR] : []);
 
 export const nodeIpamController = defineController({
-  name: 'node-ipam-controller', aliases: ['nodeipam'], component: 'cidrAllocator', for: nodes, writes: ['nodes'], workers: 1,
+  name: 'node-ipam-controller', account: 'node-controller', aliases: ['nodeipam'], component: 'cidrAllocator', for: nodes, writes: ['nodes'], workers: 1,
   when: (old: Node | undefined, next: Node) => !old || rangesOf(next).length === 0,
   setup({ options, log }): State {
     if (options.allocateNodeCIDRs === false || !options.clusterCidr) return { pools: [], given: new Map() };

@@ -28,7 +28,7 @@ const conditionOf = (node: Node, type: string): NodeCondition | undefined => nod
 const zoneOf = (node: Node): string => `${node.metadata.labels?.['topology.kubernetes.io/region'] ?? ''}:\0:${node.metadata.labels?.['topology.kubernetes.io/zone'] ?? ''}`;
 
 export const nodeLifecycleController = defineController({
-  name: 'node-lifecycle-controller', aliases: ['nodelifecycle'], component: 'node-controller', for: nodes, writes: ['nodes', 'nodes/status', 'pods/status'], workers: 8,
+  name: 'node-lifecycle-controller', account: 'node-controller', aliases: ['nodelifecycle'], component: 'node-controller', for: nodes, writes: ['nodes', 'nodes/status', 'pods/status'], workers: 8,
   when: (old: Node | undefined, next: Node) => !old || old.spec !== next.spec || old.status?.conditions !== next.status?.conditions,
   setup(context): State {
     context.cache(leases);

@@ -16,7 +16,7 @@ const outOfService = 'node.kubernetes.io/out-of-service';
 
 /** Keys are node names; '' stands for pods without a node, '*' for the count of finished pods. */
 export const podGarbageCollector = defineController({
-  name: 'pod-garbage-collector-controller', aliases: ['podgc'], component: 'pod-garbage-collector', writes: ['pods', 'pods/status'], workers: 1,
+  name: 'pod-garbage-collector-controller', account: 'pod-garbage-collector', aliases: ['podgc'], component: 'pod-garbage-collector', writes: ['pods', 'pods/status'], workers: 1,
   watches: [
     { resource: nodes, keys: ({ next, any }: { next?: Node; any: Node }) => (!next || any.spec.taints?.some((taint) => taint.key === outOfService) ? [any.metadata.name] : []) },
     {

@@ -32,7 +32,7 @@ interface Words { name: string; aliases: string[]; component?: string; names: Re
 
 function replicaController({ name, aliases, component, names, selector }: Words): ControllerDefinition {
   return defineController({
-    name, aliases, component: component ?? name, for: names, owns: [{ resource: pods, expected: true, selector }], writes: ['pods', `${names.plural}/status`], workers: 5,
+    name, aliases, component: component ?? name, account: component ?? name, for: names, owns: [{ resource: pods, expected: true, selector }], writes: ['pods', `${names.plural}/status`], workers: 5,
     setup(context) {
       // Pods that are ready now become available later without any event.
       context.cache(names).addIndex('controller-uid', (owner) => { const reference = controllerOf(owner); return reference ? [reference.uid] : []; });

@@ -8,7 +8,7 @@ import { isNamespaceTerminating } from './pods.ts';
 const isActive = (namespace: Namespace | undefined): boolean => namespace !== undefined && namespace.status?.phase !== 'Terminating' && !namespace.metadata.deletionTimestamp;
 
 export const serviceAccountController = defineController({
-  name: 'serviceaccount-controller', aliases: ['serviceaccount'], for: namespaces, writes: ['serviceaccounts'],
+  name: 'serviceaccount-controller', account: 'service-account-controller', aliases: ['serviceaccount'], for: namespaces, writes: ['serviceaccounts'],
   watches: [{ resource: serviceaccounts, keys: ({ next, any }: { next?: ServiceAccount; any: ServiceAccount }) => (!next && any.metadata.name === 'default' ? [any.metadata.namespace!] : []) }],
   async reconcile(name, { client, cache }, signal) {
     if (!isActive(cache(namespaces).get(name)) || cache(serviceaccounts).get(`${name}/default`)) return done;
@@ -23,7 +23,7 @@ export const rootCaName = 'kube-root-ca.crt';
 const description = 'Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.';
 
 export const rootCaController = defineController({
-  name: 'root-ca-certificate-publisher-controller', aliases: ['root-ca-cert-publisher'], for: namespaces, writes: ['configmaps'],
+  name: 'root-ca-certificate-publisher-controller', account: 'root-ca-cert-publisher', aliases: ['root-ca-cert-publisher'], for: namespaces, writes: ['configmaps'],
   watches: [{ resource: configmaps, keys: ({ any }: { any: ConfigMap }) => (any.metadata.name === rootCaName ? [any.metadata.namespace!] : []) }],
   async reconcile(name, { client, cache, options }, signal) {
     if (!options.rootCa || !isActive(cache(namespaces).get(name))) return done;

@@ -14,7 +14,7 @@ const noExecute = (node: Node | undefined): Taint[] => (node?.spec.taints ?? [])
 interface State { since: Map<string, { uid: string; at: number }> }
 
 export const taintEvictionController = defineController({
-  name: 'taint-eviction-controller', aliases: ['taint-eviction'], writes: ['pods', 'pods/status'], workers: 8,
+  name: 'taint-eviction-controller', account: 'node-controller', aliases: ['taint-eviction'], writes: ['pods', 'pods/status'], workers: 8,
   watches: [
     {
       resource: pods,

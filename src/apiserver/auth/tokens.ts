@@ -59,8 +59,6 @@ export interface TokenIssuer {
   issueLegacy(options: { namespace: string; serviceAccount: Reference; secretName: string }): string;
   /** JSON Web Key Set of the public keys, for /openid/v1/jwks. */
   keySet(): { keys: object[] };
-  /** The audience of tokens that ask for none: the API server's. */
-  readonly audience: string;
   /** For /.well-known/openid-configuration. */
   discovery(): object;
 }
@@ -97,7 +95,6 @@ export function createTokenIssuer({ privateKey, publicKeys = [], issuer = defaul
     return `${body}.${sign(digests[alg]!, Buffer.from(body), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
   };
   return {
-    audience: apiAudiences[0] ?? issuer,
     issue({ namespace, serviceAccount, audiences, expirationSeconds = defaultExpirationSeconds, pod, secret, node }) {
       const now = Math.floor(clock.now() / 1000);
       const aud = audiences?.length ? [...audiences] : [...apiAudiences];
