@@ -56,6 +56,8 @@ export function generateSelector(job: Draft<v1.Job>): void {
   const labels = ((spec.template.metadata ??= {} as Draft<typeof job.metadata>).labels ??= {});
   labels['controller-uid'] = labels['batch.kubernetes.io/controller-uid'] = job.metadata.uid;
   labels['job-name'] = labels['batch.kubernetes.io/job-name'] = job.metadata.name;
+  // Upstream fills a job's own empty labels from its template each time it reads the job; here once.
+  if (Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels };
   spec.selector ??= {};
   (spec.selector.matchLabels ??= {})['batch.kubernetes.io/controller-uid'] ??= job.metadata.uid;
 }
