@@ -5,7 +5,7 @@
 import type { ApiObject, NewObject } from '../client/client.ts';
 import * as resources from '../api/resources.ts';
 import type { ResourceNames } from '../api/resource-names.ts';
-import { isAlreadyExists } from '../api/meta/status.ts';
+import { isAlreadyExists, isNotFound } from '../api/meta/status.ts';
 import type { ServerContext } from './handlers/context.ts';
 
 export interface BootstrapConfig {
@@ -45,5 +45,32 @@ export async function bootstrap(context: ServerContext, { advertise, serviceIP, 
       metadata: { name: 'kubernetes', namespace: 'default', labels },
       spec: { type: 'ClusterIP', ports: [port], sessionAffinity: 'None', ipFamilyPolicy: 'SingleStack', ...(serviceIP ? { clusterIP: serviceIP, clusterIPs: [serviceIP] } : {}) },
     } as never);
+    await reconcileEndpoints(context, advertise, signal);
   }
+}
+
+/**
+ * The endpoints of `kubernetes` are the apiservers themselves. With a store of our own that is us alone; with a shared one we
+ * add ourselves beside the others.
+ */
+async function reconcileEndpoints({ client, sharedStore }: ServerContext, { address, port }: { address: string; port: number }, signal: AbortSignal): Promise<void> {
+  const key = { namespace: 'default', name: 'kubernetes' };
+  const absent = (err: unknown) => { if (isNotFound(err)) return undefined; throw err; };
+  const merged = (known: readonly string[]) => (sharedStore ? [...new Set([...known, address])].sort() : [address]);
+  const endpoints = client.for(resources.endpoints);
+  const old = await endpoints.get(key, { signal }).catch(absent);
+  const addresses = merged(old?.subsets?.flatMap((subset) => (subset.addresses ?? []).map(({ ip }) => ip)) ?? []);
+  const subsets = [{ addresses: addresses.map((ip) => ({ ip })), ports: [{ name: 'https', port, protocol: 'TCP' }] }];
+  const labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' };
+  if (!old) await endpoints.create({ metadata: { ...key, labels }, subsets }, { signal });
+  else if (JSON.stringify(old.subsets) !== JSON.stringify(subsets)) await endpoints.update({ ...old, metadata: { ...old.metadata, labels: { ...old.metadata.labels, ...labels } }, subsets }, { signal });
+
+  const slices = client.for(resources.endpointslices);
+  const oldSlice = await slices.get(key, { signal }).catch(absent);
+  const body = {
+    addressType: address.includes(':') ? 'IPv6' : 'IPv4', endpoints: merged(oldSlice?.endpoints?.flatMap((endpoint) => endpoint.addresses) ?? []).map((one) => ({ addresses: [one], conditions: { ready: true } })),
+    ports: [{ name: 'https', port, protocol: 'TCP' }],
+  };
+  if (!oldSlice) await slices.create({ metadata: { ...key, labels: { 'kubernetes.io/service-name': 'kubernetes' } }, ...body }, { signal });
+  else if (JSON.stringify([oldSlice.endpoints, oldSlice.ports]) !== JSON.stringify([body.endpoints, body.ports])) await slices.update({ ...oldSlice, ...body }, { signal });
 }

@@ -281,3 +281,26 @@ test('what is not served is refused in upstream words', async () => {
   await assert.rejects(request({ method: 'POST', path: '/api/v1/namespaces/default/pods', body: { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x' } } }), rejects(400, /the API version in the data \(apps\/v1\) does not match the expected API version \(v1\)/));
   await assert.rejects(request({ method: 'POST', path: '/api/v1/namespaces/default/pods', query: { fieldValidation: 'Strict' }, body: { ...pod('x'), spec: { ...pod('x').spec, nope: 1 } } }), rejects(400, /strict decoding error: unknown field "spec.nope"/));
 });
+
+test('events go an hour after their last write', async () => {
+  const clock = new FakeClock();
+  await using env = await startApiServer({ clock });
+  const events = env.client().for(resources.events);
+  const made = await events.create({ metadata: { name: 'e', namespace: 'default' }, involvedObject: { kind: 'Pod', namespace: 'default', name: 'p' }, reason: 'r', message: 'm', type: 'Normal' } as never, inDefault);
+  await clock.advance(50 * 60_000);
+  await events.update({ ...made, count: 2 } as never);
+  await clock.advance(50 * 60_000);
+  assert.equal((await events.list({ namespace: 'default' })).items.length, 1, 'the update gave it another hour');
+  await clock.advance(11 * 60_000);
+  await env.settle();
+  assert.equal((await events.list({ namespace: 'default' })).items.length, 0);
+});
+
+test('the kubernetes Service leads to this server', async () => {
+  await using env = await startApiServer({ clock: new FakeClock(), bootstrap: { advertise: { address: '10.1.2.3', port: 6443 }, serviceIP: '10.96.0.1' } });
+  const client = env.client();
+  const key = { namespace: 'default', name: 'kubernetes' };
+  assert.equal((await client.for(resources.services).get(key)).spec.clusterIP, '10.96.0.1');
+  assert.deepEqual((await client.for(resources.endpoints).get(key)).subsets, [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }]);
+  assert.deepEqual((await client.for(resources.endpointslices).get(key)).endpoints![0]!.addresses, ['10.1.2.3']);
+});

@@ -15,6 +15,7 @@ import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
 import type { ServerContext, TokenIssuer } from './handlers/context.ts';
+import { startExpiry } from './expiry.ts';
 import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
 import { listen, type Listener, type ListenOptions } from './http/server.ts';
 import { inProcessTransport, type InProcessOptions } from './in-process.ts';
@@ -49,7 +50,7 @@ export interface ApiServerConfig {
   /** Default: every built-in resource. */
   entries?: readonly ResourceEntry[];
   /** Who asks and what may be done; default: everybody is the admin, as with --authorization-mode=AlwaysAllow. */
-  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer; documents?: NonResourceConfig['documents'] };
+  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer; /** Its documents are served at /openid/v1/jwks and /.well-known/openid-configuration. */ tokenIssuer?: { keySet(): object; discovery(): object } };
   /** Parsed objects are frozen all the way down. Default false; true in tests. */
   freeze?: boolean;
   /** Other apiservers write to the same store (etcd). */
@@ -126,6 +127,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}),
   };
   let isReady = false;
+  let expiring: Promise<void> | undefined;
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
   const listeners = new Set<Listener>();
   const metrics = createMetrics();
@@ -137,13 +139,18 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     ...config.checks ?? [],
   ];
   handler = createHandler(context, createNonResourceHandler(context, {
-    checks, metrics, address: () => address, openapi: config.openapi?.(resources) ?? defaultOpenApi(resources), ...(security.documents ? { documents: security.documents } : {}),
+    checks, metrics, address: () => address, openapi: config.openapi?.(resources) ?? defaultOpenApi(resources), 
+    ...(security.tokenIssuer ? { documents: {
+      '/openid/v1/jwks': () => ({ contentType: 'application/jwk-set+json', body: JSON.stringify(security.tokenIssuer!.keySet()) }),
+      '/.well-known/openid-configuration': () => ({ contentType: 'application/json', body: JSON.stringify(security.tokenIssuer!.discovery()) }),
+    } } : {}),
   }));
 
   const ready = (async () => {
     await feed.started();
     if (config.bootstrap !== false) await bootstrap(context, config.bootstrap ?? {}, stop.signal);
     isReady = true;
+    expiring = startExpiry(store, feed, clock, resources.all().map(({ entry }) => entry), stop.signal).catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'expiry of events stopped'); });
   })();
   ready.catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'bootstrap failed'); });
 
@@ -151,6 +158,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const close = () => closing ??= (async () => {
     stop.abort();
     await ready.catch(() => {});
+    await expiring;
     for (const cache of feed.caches()) cache.closeWatchers();
     await Promise.all([...listeners].map((listener) => listener.close()));
     await feed[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@
  * revision it read; when another write came first it starts again from the new state (GuaranteedUpdate).
  * Source: apiserver/pkg/registry/generic/registry/store.go, pkg/endpoints/handlers/{create,update}.go, pkg/registry/rest.
  */
-import { jsonEqual, type Draft, type Json, type JsonObject } from '../../base/json.ts';
+import { cloneJson, jsonEqual, type Draft, type Json, type JsonObject } from '../../base/json.ts';
 import { alreadyExists, badRequest, conflict, invalid, notFound, staleObject, StatusError, type FieldError } from '../../api/meta/status.ts';
 import type { ObjectMeta } from '../../api/meta/v1.ts';
 import type { ApiObject } from '../../client/client.ts';
@@ -283,7 +283,7 @@ export async function changeStored(call: Call, change: (draft: DraftObject, curr
   let current = resource.cache.get(key);
   for (let attempt = 0; ; attempt++) {
     if (!current) throw notFound(resource.groupResource, info.name);
-    const draft = structuredClone(current.object) as DraftObject;
+    const draft = cloneJson(current.object as unknown as JsonObject) as unknown as DraftObject;
     const outcome = await change(draft, current);
     if (outcome === 'keep') return { entry: current, outcome };
     const { kind, apiVersion, metadata: { resourceVersion: _, ...metadata }, ...rest } = draft;
