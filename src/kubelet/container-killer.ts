@@ -25,7 +25,7 @@ export interface ContainerKiller {
   killPod(pod: Pod, state: PodState, options: KillOptions): Promise<void>;
 }
 
-export function createContainerKiller(options: { runtime: Runtime; handlers: Handlers; clock: Clock; recorder: Recorder; log: Logger }): ContainerKiller {
+export function createContainerKiller(options: { runtime: Runtime; handlers: Handlers; clock: Clock; recorder: Recorder; log: Logger; hostIP: string }): ContainerKiller {
   const { runtime, handlers, clock, recorder, log } = options;
 
   function graceOf(pod: Pod, record: ContainerRecord, spec: Container | undefined, reason: KillReason | undefined): number {
@@ -70,7 +70,7 @@ export function createContainerKiller(options: { runtime: Runtime; handlers: Han
     },
 
     async killPod(pod, state, killOptions) {
-      const podIP = podIPs(state)[0] ?? '';
+      const podIP = pod.spec.hostNetwork ? options.hostIP : podIPs(state)[0] ?? '';
       const running = state.containers.filter((record) => !isExited(record));
       const specs = new Map([...pod.spec.containers, ...(pod.spec.initContainers ?? []), ...(pod.spec.ephemeralContainers ?? [])].map((spec) => [spec.name, spec as Container]));
       const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);

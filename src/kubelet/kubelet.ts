@@ -86,12 +86,12 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const reader = createStateReader(runtime, createTerminationReader(host));
   const handlers = createHandlers({ runtime, clock, simulated: host.simulated });
-  const killer = createContainerKiller({ runtime, handlers, clock, recorder, log });
+  const killer = createContainerKiller({ runtime, handlers, clock, recorder, log, hostIP: hostIPs[0] ?? '' });
   const tokens = createTokenManager(client, clock);
   const objects = createObjectCache({ client, clock, log, signal, onChange: (uids) => { for (const uid of uids) workers.wake(uid, true); } });
   const images = createImageManager({ runtime, clock, recorder, maxParallelPulls: config.serializeImagePulls ? 1 : config.maxParallelImagePulls, auths: (pod, image) => pullAuths(pod, image, objects) });
   const volumes = createVolumeManager({ host, clock, recorder, rootDir: config.rootDir });
-  const probes = createProbeManager({ handlers, clock, rng, recorder, signal, startedAtMs: clock.now(), onChange: (uid) => workers.wake(uid) });
+  const probes = createProbeManager({ handlers, clock, rng, recorder, signal, startedAtMs: clock.now(), hostIP: hostIPs[0] ?? '', onChange: (uid) => workers.wake(uid) });
   const starter = createContainerStarter({ runtime, images, handlers, killer, host, clock, rng, recorder, config, node });
   const statuses = createStatusManager({ client, clock, log, signal, nodeName, latest: latestPod });
 
@@ -105,6 +105,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const syncer = createPodSyncer({
     runtime, reader, host, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node, runtimeName: version.runtimeName, hostIPs, resolveClaim, latestPod,
+    networkProblem: () => reporter.networkProblem(),
     runtimeHandler: async (name) => (await client.for(runtimeclasses).get({ name }, { signal })).handler,
     environment: (pod, podIPs) => ({
       configMap: (namespace, name) => objects.get('configmap', namespace, name), secret: (namespace, name) => objects.get('secret', namespace, name),
@@ -127,7 +128,8 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   });
   const pleg = createPleg({ runtime, clock, log, signal, onChange: (uid) => workers.wake(uid) });
   const eviction = createEvictionManager({ host, runtime, workers, clock, log, config, signal, recorder, images: (force) => collector.images(force), onChange: () => reporter.poke() });
-  const reporter = createNodeReporter({ nodeName, client, runtime, machine, config, clock, log, recorder, signal, hostIPs, runtimeVersion: { name: version.runtimeName, version: version.runtimeVersion }, plegProblem: () => pleg.problem(), pressure: () => eviction.pressure(), volumesInUse: () => [] });
+  const reporter = createNodeReporter({ nodeName, client, runtime, machine, config, clock, log, recorder, signal, hostIPs, runtimeVersion: { name: version.runtimeName, version: version.runtimeVersion }, plegProblem: () => pleg.problem(),
+    onNetworkReady: () => { for (const { pod } of workers.pods()) workers.wake(uidOf(pod), true); }, pressure: () => eviction.pressure(), volumesInUse: () => [] });
   const mirrors = createMirrorPods({ client, node: () => reporter.node(), nodeName, signal });
   const collector = createGarbageCollector({ runtime, host, workers, clock, log, config, signal, recorder, nodeName });
 

@@ -35,6 +35,8 @@ export interface NodeReporter {
   /** The Node as last written or read. */
   node(): Node | undefined;
   readonly ready: boolean;
+  /** Why pods can't have addresses now; undefined when they can. */
+  networkProblem(): string | undefined;
 }
 
 export function capacityOf(machine: MachineInfo, config: KubeletConfig): Record<string, string> {
@@ -66,12 +68,13 @@ function isNewer(a: Node, b: Node): boolean {
 
 export function createNodeReporter(options: {
   nodeName: string; client: Client; runtime: Runtime; machine: MachineInfo; config: KubeletConfig; clock: Clock; log: Logger; recorder: Recorder; signal: AbortSignal;
-  hostIPs: readonly string[]; runtimeVersion: { name: string; version: string }; plegProblem(): string | undefined; pressure(): Pressure; volumesInUse(): string[];
+  hostIPs: readonly string[]; runtimeVersion: { name: string; version: string }; plegProblem(): string | undefined; onNetworkReady(): void; pressure(): Pressure; volumesInUse(): string[];
 }): NodeReporter {
   const { nodeName, client, runtime, machine, config, clock, log, recorder, signal } = options;
   let current: Node | undefined;
   let lastReport = -Infinity;
   let ready = false;
+  let networkProblem: string | undefined;
   let wakeUp = () => {};
   const goArch: Record<string, string> = { x64: 'amd64', x86_64: 'amd64', arm64: 'arm64', aarch64: 'arm64' };
   const arch = goArch[machine.architecture] ?? machine.architecture;
@@ -90,7 +93,9 @@ export function createNodeReporter(options: {
       const runtimeReady = status.conditions.find(({ type }) => type === 'RuntimeReady');
       const network = status.conditions.find(({ type }) => type === 'NetworkReady');
       if (!runtimeReady?.status) problems.push(`container runtime not ready: RuntimeReady=false reason:${runtimeReady?.reason ?? ''} message:${runtimeReady?.message ?? ''}`);
-      if (!network?.status) problems.push(`container runtime network not ready: NetworkReady=false reason:${network?.reason ?? ''} message:${network?.message ?? ''}`);
+      const before = networkProblem;
+      networkProblem = network?.status ? undefined : `container runtime network not ready: NetworkReady=false reason:${network?.reason ?? ''} message:${network?.message ?? ''}`;
+      if (networkProblem) problems.push(networkProblem); else if (before) options.onNetworkReady();
     }
     const pleg = options.plegProblem();
     if (pleg) problems.push(`PLEG is not healthy: ${pleg}`);
@@ -208,5 +213,6 @@ export function createNodeReporter(options: {
     observed(seen) { if (current && current.metadata.uid === seen.metadata.uid && isNewer(seen, current)) current = seen; },
     node: () => current,
     get ready() { return ready; },
+    networkProblem: () => networkProblem,
   };
 }

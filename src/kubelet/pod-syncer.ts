@@ -16,7 +16,7 @@ import { podDir, podLogDir, uidOf } from './names.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { type PodPlan, planPod } from './plan.ts';
 import { hostsFile, parseResolvConf, podDns, podHostname } from './pod-network-files.ts';
-import { type PodState, type StateReader, isExited, podIPs } from './pod-state.ts';
+import { type PodState, type StateReader, isExited, isReadySandbox, podIPs } from './pod-state.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import type { Recorder } from './recorder.ts';
 import { createResizer } from './resize.ts';
@@ -36,6 +36,7 @@ export interface SyncerOptions {
   config: KubeletConfig; node: NodeFacts; runtimeName: string; hostIPs: readonly string[];
   environment(pod: Pod, podIPs: readonly string[]): EnvironmentSources;
   resolveClaim: VolumeContext['resolveClaim'];
+  networkProblem(): string | undefined;
   /** The handler that a RuntimeClass names. Throws when there is no such class. */
   runtimeHandler(runtimeClass: string): Promise<string>;
   /** The apiserver's copy, with conditions others wrote. */
@@ -149,6 +150,11 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       if (over.override && !signal.aborted) recorder.event(pod, 'Normal', 'DeadlineExceeded', over.override.message);
       if (publish(pod, state, false, over.override).ended) return { terminal: true, override: over.override, again: false, retryAfterMs: undefined };
       objects.register(pod);
+      const noNetwork = pod.spec.hostNetwork ? undefined : options.networkProblem();
+      if (noNetwork && !state.sandboxes.some(isReadySandbox)) {
+        recorder.event(pod, 'Warning', 'NetworkNotReady', `network is not ready: ${noNetwork}`);
+        return { terminal: false, again: false, retryAfterMs: retryMs };
+      }
 
       const plan = planPod(pod, state, probes, resizer.change);
       if (plan.createSandbox && state.sandboxes.length > 0) recorder.event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');

@@ -38,6 +38,8 @@ interface Worker {
   deleted: boolean;
   /** Known only from the runtime: there is nothing to report to. */
   lost: boolean;
+  /** Its records are gone from the runtime. */
+  removed: boolean;
   abort: AbortController;
   terminateAbort: AbortController;
 }
@@ -113,13 +115,14 @@ export function createPodWorkers(options: {
     if (worker.state === 'terminated') {
       const over = worker.deleted || worker.lost || worker.pod.metadata.deletionTimestamp !== undefined;
       await syncer.cleanUp(worker.pod, { override: worker.override, remove: over, lost: worker.lost });
+      worker.removed = over;
       worker.state = 'finished';
       if (worker.deleted || worker.lost) finish(worker);
       return;
     }
     if (worker.state === 'finished') {
       // A pod that had ended by itself is now deleted as well.
-      if (worker.deleted || worker.pod.metadata.deletionTimestamp) await syncer.cleanUp(worker.pod, { override: worker.override, remove: true, lost: worker.lost });
+      if (!worker.removed && (worker.deleted || worker.pod.metadata.deletionTimestamp)) await syncer.cleanUp(worker.pod, { override: worker.override, remove: true, lost: worker.lost });
       if (worker.deleted) finish(worker);
     }
   }
@@ -151,7 +154,7 @@ export function createPodWorkers(options: {
     const uid = uidOf(pod);
     let worker = workers.get(uid);
     if (!worker) {
-      worker = { uid, pod, state: 'syncing', pending: false, urgent: false, running: false, timer: undefined, grace: undefined, override: undefined, deleted: false, lost: false, abort: new AbortController(), terminateAbort: new AbortController() };
+      worker = { uid, pod, state: 'syncing', pending: false, urgent: false, running: false, timer: undefined, grace: undefined, override: undefined, deleted: false, lost: false, removed: false, abort: new AbortController(), terminateAbort: new AbortController() };
       workers.set(uid, worker);
     }
     return worker;

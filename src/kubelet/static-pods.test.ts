@@ -46,3 +46,15 @@ test('static pods run, show as mirrors, come back when the mirror is deleted, ch
   assert.equal(await env.find('web-node-a'), undefined);
   assert.deepEqual(await env.runtime.listContainers(), []);
 });
+
+test('static pods run while the apiserver is away and show when it comes', async () => {
+  let away = true;
+  const host = { ...simulatedHost(), listDir: async (path: string) => (path === '/manifests' ? ['web.yaml'] : []), readFile: async (path: string) => (path === '/manifests/web.yaml' ? manifest('busybox:1') : undefined) };
+  await using env = await startKubelet({ host, config: { staticPodPath: '/manifests' }, failing: () => (away ? new Error('connection refused') : undefined) });
+  await env.settle();
+  assert.equal((await env.runtime.listContainers({ state: 'CONTAINER_RUNNING' })).length, 1);
+  away = false;
+  await env.clock.advance(70_000);
+  await env.settle();
+  assert.equal((await env.pod('web-node-a')).status?.phase, 'Running');
+});

@@ -31,6 +31,8 @@ interface Entry {
   writing: boolean;
   /** The object as the last write left it. */
   written: Pod | undefined;
+  /** What that write said. */
+  sent: PodStatus | undefined;
   /** Nothing of the pod is left here: delete it once the status is written. */
   finished: boolean;
 }
@@ -74,6 +76,11 @@ export function statusPatch(from: PodStatus, to: PodStatus, owned: ReadonlySet<s
   return Object.keys(patch).length > 0 ? patch : undefined;
 }
 
+/** The apiserver may write what we sent in its own way; as long as that stands there is nothing to put right. */
+function settled(entry: Entry, pod: Pod): boolean {
+  return entry.sent !== undefined && isDeepStrictEqual(entry.sent, entry.status) && statusPatch(pod.status ?? {}, entry.written?.status ?? {}, entry.owned) === undefined;
+}
+
 export function createStatusManager(options: { client: Client; clock: Clock; log: Logger; signal: AbortSignal; nodeName: string; latest(pod: Pod): Pod | undefined }): StatusManager {
   const { client, clock, log, signal } = options;
   const entries = new Map<string, Entry>();
@@ -93,7 +100,11 @@ export function createStatusManager(options: { client: Client; clock: Clock; log
           if (entry.dirty) {
             entry.dirty = false;
             const patch = statusPatch(base.status ?? {}, entry.status, entry.owned);
-            if (patch) entry.written = await client.for(pods).patch(key, 'strategic', { metadata: { uid: base.metadata.uid! }, status: patch }, { subresource: 'status', signal });
+            if (patch && !settled(entry, base)) {
+              const sent = entry.status;
+              entry.written = await client.for(pods).patch(key, 'strategic', { metadata: { uid: base.metadata.uid! }, status: patch }, { subresource: 'status', signal });
+              entry.sent = sent;
+            }
           }
           if (entry.finished && !entry.dirty) {
             entry.finished = false;
@@ -133,7 +144,7 @@ export function createStatusManager(options: { client: Client; clock: Clock; log
       const before = entry?.status ?? options.latest(pod)?.status ?? pod.status ?? {};
       const status = withTimes(pod, computed, before);
       if (entry && isDeepStrictEqual(entry.status, status)) { entry.pod = pod; return; }
-      if (!entry) { entry = { pod, status, owned: new Set(), dirty: false, writing: false, written: undefined, finished: false }; entries.set(uid, entry); }
+      if (!entry) { entry = { pod, status, owned: new Set(), dirty: false, writing: false, written: undefined, sent: undefined, finished: false }; entries.set(uid, entry); }
       entry.pod = pod;
       entry.status = status;
       for (const { type } of computed.conditions) entry.owned.add(type);
@@ -143,7 +154,7 @@ export function createStatusManager(options: { client: Client; clock: Clock; log
     get(uid) { return entries.get(uid)?.status; },
     finish(pod) {
       const uid = uidOf(pod);
-      const entry = entries.get(uid) ?? { pod, status: structuredClone(pod.status ?? {}) as Draft<PodStatus>, owned: new Set<string>(), dirty: false, writing: false, written: undefined, finished: false };
+      const entry = entries.get(uid) ?? { pod, status: structuredClone(pod.status ?? {}) as Draft<PodStatus>, owned: new Set<string>(), dirty: false, writing: false, written: undefined, sent: undefined, finished: false };
       entries.set(uid, entry);
       if (isStaticPod(pod)) return;
       entry.finished = true;
@@ -151,7 +162,7 @@ export function createStatusManager(options: { client: Client; clock: Clock; log
     },
     observed(pod) {
       const entry = entries.get(uidOf(pod)) ?? [...entries.values()].find(({ pod: own }) => isStaticPod(own) && own.metadata.name === pod.metadata.name && own.metadata.namespace === pod.metadata.namespace);
-      if (!entry || entry.dirty || isNewer(entry.written, pod)) return;
+      if (!entry || entry.dirty || isNewer(entry.written, pod) || settled(entry, pod)) return;
       if (statusPatch(pod.status ?? {}, entry.status, entry.owned)) { entry.dirty = true; void write(entry); }
     },
     forget(uid) { entries.delete(uid); },

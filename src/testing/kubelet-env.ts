@@ -32,9 +32,10 @@ export interface KubeletEnv extends AsyncDisposable {
   containerId(pod: string, container: string): Promise<string>;
 }
 
-export async function startKubelet(options: { config?: Partial<KubeletConfig>; absentImages?: string[]; host?: Host; wrap?(runtime: SimulatedRuntime): SimulatedRuntime } = {}): Promise<KubeletEnv> {
+export async function startKubelet(options: { config?: Partial<KubeletConfig>; absentImages?: string[]; host?: Host; wrap?(runtime: SimulatedRuntime): SimulatedRuntime; failing?: MemoryClient['failing'] } = {}): Promise<KubeletEnv> {
   const clock = new FakeClock();
   const client = memoryClient(clock);
+  client.failing = options.failing;
   const plain = simulatedRuntime({ clock, rng: seededRng(1), absentImages: new Set(options.absentImages ?? []) });
   const runtime = options.wrap ? options.wrap(plain) : plain;
   const events: string[] = [];

@@ -31,7 +31,7 @@ export interface ProbeManager extends ProbeView {
 
 const specOf = (container: Container, kind: ProbeKind): Probe | undefined => (kind === 'liveness' ? container.livenessProbe : kind === 'readiness' ? container.readinessProbe : container.startupProbe);
 
-export function createProbeManager(options: { handlers: Handlers; clock: Clock; rng: Rng; recorder: Recorder; signal: AbortSignal; startedAtMs: number; onChange(uid: string): void }): ProbeManager {
+export function createProbeManager(options: { handlers: Handlers; clock: Clock; rng: Rng; recorder: Recorder; signal: AbortSignal; startedAtMs: number; hostIP: string; onChange(uid: string): void }): ProbeManager {
   const { handlers, clock, rng, recorder } = options;
   /** By uid, then 'container/kind'. */
   const pods = new Map<string, Map<string, Worker>>();
@@ -108,7 +108,7 @@ export function createProbeManager(options: { handlers: Handlers; clock: Clock; 
             result: kind === 'liveness' ? 'success' : kind === 'readiness' ? (before?.ready ? 'success' : 'failure') : (before?.started ? 'success' : 'unknown'),
           };
           workers.set(key, made);
-          if (!(kind === 'startup' && made.result === 'success')) void loop(pod, container, record, made, { podIP: podIPs(state)[0] ?? '', hostNetwork: pod.spec.hostNetwork ?? false });
+          if (!(kind === 'startup' && made.result === 'success')) void loop(pod, container, record, made, { podIP: pod.spec.hostNetwork ? options.hostIP : podIPs(state)[0] ?? '', hostNetwork: pod.spec.hostNetwork ?? false });
         }
       }
     },
