@@ -36,13 +36,16 @@ export const make: Readonly<Record<string, () => Loose>> = {
   ConfigMap: () => makeObject('v1', 'ConfigMap', { data: { a: 'b' } }),
   Secret: () => makeObject('v1', 'Secret', { data: { a: 'Yg==' } }),
   Node: () => makeObject('v1', 'Node', { metadata: { namespace: undefined }, spec: {} }),
-  PriorityClass: () => makeObject('scheduling.k8s.io/v1', 'PriorityClass', { value: 10 }),
-  StorageClass: () => makeObject('storage.k8s.io/v1', 'StorageClass', { provisioner: 'x.io/y' }),
+  PriorityClass: () => makeObject('scheduling.k8s.io/v1', 'PriorityClass', { metadata: { namespace: undefined }, value: 10 }),
+  StorageClass: () => makeObject('storage.k8s.io/v1', 'StorageClass', { metadata: { namespace: undefined }, provisioner: 'x.io/y' }),
   LimitRange: () => makeObject('v1', 'LimitRange', { spec: { limits: [{ type: 'Container', max: { cpu: '2' } }] } }),
   ResourceQuota: () => makeObject('v1', 'ResourceQuota', { spec: { hard: { pods: '10' } } }),
   EndpointSlice: () => makeObject('discovery.k8s.io/v1', 'EndpointSlice', { addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }], ports: [{ port: 80 }] }),
   Endpoints: () => makeObject('v1', 'Endpoints', { subsets: [{ addresses: [{ ip: '10.0.0.1' }], ports: [{ port: 80 }] }] }),
   Lease: () => makeObject('coordination.k8s.io/v1', 'Lease', { spec: { leaseDurationSeconds: 15 } }),
+  CustomResourceDefinition: () => makeObject('apiextensions.k8s.io/v1', 'CustomResourceDefinition', { metadata: { namespace: undefined, name: 'things.example.com' }, spec: { group: 'example.com', scope: 'Namespaced', names: { plural: 'things', kind: 'Thing' }, versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }] } }),
+  APIService: () => makeObject('apiregistration.k8s.io/v1', 'APIService', { metadata: { namespace: undefined, name: 'v1.metrics.x.io' }, spec: { group: 'metrics.x.io', version: 'v1', groupPriorityMinimum: 100, versionPriority: 100, service: { name: 's', namespace: 'n' } } }),
+  CertificateSigningRequest: () => makeObject('certificates.k8s.io/v1', 'CertificateSigningRequest', { metadata: { namespace: undefined }, spec: { request: Buffer.from('-----BEGIN CERTIFICATE REQUEST-----\n').toString('base64'), signerName: 'kubernetes.io/kube-apiserver-client', usages: ['client auth'] } }),
   Namespace: () => makeObject('v1', 'Namespace', { metadata: { namespace: undefined } }),
 };
 

@@ -20,6 +20,8 @@ import { setPriorityClassDefaults } from '../../api/scheduling/v1.defaults.ts';
 import { setResourceClaimDefaults, setResourceClaimTemplateDefaults } from '../../api/resource/v1.defaults.ts';
 import * as admissionValidation from '../../api/admissionregistration/v1.validation.ts';
 import { validateCertificateSigningRequest, validateCertificateSigningRequestUpdate } from '../../api/certificates/v1.validation.ts';
+import { validateCustomResourceDefinition, validateCustomResourceDefinitionUpdate } from '../../api/apiextensions/v1.validation.ts';
+import { validateAPIService } from '../../api/apiregistration/v1.validation.ts';
 import { validateLease } from '../../api/coordination/v1.validation.ts';
 import { validateRuntimeClass, validateRuntimeClassUpdate } from '../../api/node/v1.validation.ts';
 import { validatePodDisruptionBudget, validatePodDisruptionBudgetStatus } from '../../api/policy/v1.validation.ts';
@@ -130,6 +132,8 @@ function generationOf<T extends ApiObject>(part: (object: T) => unknown): Pick<S
 }
 const webhooksOf = (object: ApiObject) => (object as { readonly webhooks?: unknown }).webhooks;
 
+const storageVersions = (versions: readonly { readonly name: string; readonly storage: boolean }[] | undefined) => (versions ?? []).filter((version) => version.storage).map((version) => version.name);
+
 export const smallGroupEntries = [
   entry(resources.mutatingadmissionpolicies, {
     columns: [nameColumn, column('Mutations', ({ spec }: admissionV1.MutatingAdmissionPolicy) => spec?.mutations?.length ?? 0, integer), column('ParamKind', ({ spec }: admissionV1.MutatingAdmissionPolicy) => paramKindText(spec?.paramKind)), ageColumn],
@@ -144,7 +148,17 @@ export const smallGroupEntries = [
   entry(resources.validatingadmissionpolicybindings, { columns: bindingColumns, strategy: { setDefaults: admissionDefaults.setAdmissionPolicyBindingDefaults, validate: admissionValidation.validatePolicyBinding, validateUpdate: admissionValidation.validatePolicyBinding } }),
   entry(resources.validatingwebhookconfigurations, { columns: webhookColumns, strategy: { ...generationOf(webhooksOf), setDefaults: admissionDefaults.setValidatingWebhookDefaults, validate: admissionValidation.validateWebhookConfiguration, validateUpdate: admissionValidation.validateWebhookConfiguration } }),
 
-  entry(resources.customresourcedefinitions, { storagePrefix: '/registry/apiextensions.k8s.io/customresourcedefinitions', strategy: { setDefaults: setCustomResourceDefinitionDefaults } }),
+  entry(resources.customresourcedefinitions, { storagePrefix: '/registry/apiextensions.k8s.io/customresourcedefinitions', 
+    strategy: {
+      setDefaults: setCustomResourceDefinitionDefaults, validate: validateCustomResourceDefinition, validateUpdate: validateCustomResourceDefinitionUpdate,
+      prepareForCreate(definition) { definition.status = { storedVersions: storageVersions(definition.spec.versions) }; },
+      // A version that was ever stored stays on record until a migration takes it off.
+      prepareForUpdate(definition, _old, { subresource }) {
+        if (subresource !== '') return;
+        const stored = ((definition.status ??= {}).storedVersions ??= []);
+        for (const name of storageVersions(definition.spec.versions)) if (!stored.includes(name)) stored.push(name);
+      },
+    } }),
   entry(resources.apiservices, {
     storagePrefix: '/registry/apiregistration.k8s.io/apiservices',
     columns: [
@@ -153,7 +167,7 @@ export const smallGroupEntries = [
       column('Available', availability, { description: 'Whether this service is available.' }),
       ageColumn,
     ],
-    strategy: { setDefaults: setAPIServiceDefaults, generation: 'none', validateName: nameIsPathSegment },
+    strategy: { setDefaults: setAPIServiceDefaults, generation: 'none', validateName: nameIsPathSegment, validate: validateAPIService, validateUpdate: validateAPIService },
   }),
 
   entry(resources.certificatesigningrequests, {

@@ -99,6 +99,10 @@ const rows: Row[] = [
   ['too high', 'PriorityClass', (o) => { o.value = 1_000_000_001; }, 'value', 'FieldValueForbidden', 'Forbidden: maximum allowed value of a user defined priority is 1000000000'],
   ['taint effect', 'Node', (o) => { o.spec.taints = [{ key: 'a', effect: 'Never' }]; }, 'metadata.taints[0].effect', 'FieldValueNotSupported', 'Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"'],
   ['min above max', 'LimitRange', (o) => { o.spec.limits[0].min = { cpu: '3' }; }, 'spec.limits[0].min[cpu]', 'FieldValueInvalid', 'Invalid value: "3": min value 3 is greater than max value 2'],
+  ['two storage versions', 'CustomResourceDefinition', (o) => { o.spec.versions.push({ ...o.spec.versions[0], name: 'v2' }); }, 'spec.versions', 'FieldValueInvalid', 'Invalid value: ["v1","v2"]: must have exactly one version marked as storage version'],
+  ['another name', 'CustomResourceDefinition', (o) => { o.metadata.name = 'x'; }, 'metadata.name', 'FieldValueInvalid', 'Invalid value: "x": must be spec.names.plural+"."+spec.group'],
+  ['a usage', 'CertificateSigningRequest', (o) => { o.spec.usages = []; }, 'spec.usages', 'FieldValueRequired', 'Required value'],
+  ['the legacy signer', 'CertificateSigningRequest', (o) => { o.spec.signerName = 'kubernetes.io/legacy-unknown'; }, 'spec.signerName', 'FieldValueInvalid', 'Invalid value: "kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version'],
   ['a quota of what', 'ResourceQuota', (o) => { o.spec.hard = { things: '1' }; }, 'spec.hard[things]', 'FieldValueInvalid', 'Invalid value: "things": must be a standard resource for quota'],
 ];
 for (const [what, kind, change, field, type, detail] of rows) {
