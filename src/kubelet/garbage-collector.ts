@@ -19,12 +19,16 @@ const minimumAgeMs = 0;
 
 export interface GarbageCollector { run(): Promise<void>; containers(): Promise<void>; images(force: boolean): Promise<number> }
 
-export function createGarbageCollector(options: { runtime: Runtime; host: Host; workers: PodWorkers; clock: Clock; log: Logger; config: KubeletConfig; signal: AbortSignal; recorder: Recorder; nodeName: string }): GarbageCollector {
+export function createGarbageCollector(options: { runtime: Runtime; host: Host; workers: PodWorkers; clock: Clock; log: Logger; config: KubeletConfig; signal: AbortSignal; recorder: Recorder; nodeName: string;
+  /** All sources have said what they have: before, a pod that no worker knows may well be wanted. */
+  sourcesReady(): boolean;
+}): GarbageCollector {
   const { runtime, host, workers, clock, log, config, signal } = options;
   /** When an image was last seen in use, and first seen at all. */
   const images = new Map<string, { firstSeen: number; lastUsed: number }>();
 
   async function containers(): Promise<void> {
+    if (!options.sourcesReady()) return;
     const [all, sandboxes] = await Promise.all([runtime.listContainers(), runtime.listPodSandbox()]);
     const dead = new Map<string, typeof all>();
     for (const item of all) {
@@ -50,15 +54,15 @@ export function createGarbageCollector(options: { runtime: Runtime; host: Host; 
       const isNewest = newest.get(uid)?.id === item.id && workers.stateOf(uid) !== undefined;
       if (item.state === 'SANDBOX_NOTREADY' && !needed && !isNewest) await runtime.removePodSandbox(item.id);
     }
-    await leftoverFolders();
+    await leftoverFolders(new Set([...all.filter(({ state }) => state === 'CONTAINER_RUNNING'), ...sandboxes.filter(({ state }) => state === 'SANDBOX_READY')].map((item) => item.labels[labels.podUid] ?? '')));
   }
 
-  async function leftoverFolders(): Promise<void> {
+  async function leftoverFolders(alive: ReadonlySet<string>): Promise<void> {
     if (host.simulated) return;
-    for (const uid of await host.listDir(`${config.rootDir}/pods`)) if (workers.stateOf(uid) === undefined) await host.removeTree(`${config.rootDir}/pods/${uid}`);
+    for (const uid of await host.listDir(`${config.rootDir}/pods`)) if (workers.stateOf(uid) === undefined && !alive.has(uid)) await host.removeTree(`${config.rootDir}/pods/${uid}`);
     for (const folder of await host.listDir(config.podLogsDir)) {
       const uid = folder.split('_').at(-1)!;
-      if (folder.split('_').length === 3 && workers.stateOf(uid) === undefined) await host.removeTree(`${config.podLogsDir}/${folder}`);
+      if (folder.split('_').length === 3 && workers.stateOf(uid) === undefined && !alive.has(uid)) await host.removeTree(`${config.podLogsDir}/${folder}`);
     }
   }
 

@@ -77,6 +77,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const nodeInformer = informers.informer(nodeNames, { fieldSelector: `metadata.name=${nodeName}` });
   const serviceInformer = informers.informer(serviceNames);
   const statics = new Map<string, Pod>();
+  let sourcesReady = false;
   /** The API's view of a pod: itself, or the mirror of a static one. */
   const latestPod = (pod: Pod): Pod | undefined => {
     const found = podInformer.get(podKey(pod));
@@ -131,7 +132,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const reporter = createNodeReporter({ nodeName, client, runtime, machine, config, clock, log, recorder, signal, hostIPs, runtimeVersion: { name: version.runtimeName, version: version.runtimeVersion }, plegProblem: () => pleg.problem(),
     onNetworkReady: () => { for (const { pod } of workers.pods()) workers.wake(uidOf(pod), true); }, pressure: () => eviction.pressure(), volumesInUse: () => [] });
   const mirrors = createMirrorPods({ client, node: () => reporter.node(), nodeName, signal });
-  const collector = createGarbageCollector({ runtime, host, workers, clock, log, config, signal, recorder, nodeName });
+  const collector = createGarbageCollector({ runtime, host, workers, clock, log, config, signal, recorder, nodeName, sourcesReady: () => sourcesReady });
 
   function accept(pod: Pod): void {
     const uid = uidOf(pod);
@@ -229,6 +230,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
         for (const pod of podInformer.list().sort((a, b) => ((a.metadata.creationTimestamp ?? '') < (b.metadata.creationTimestamp ?? '') ? -1 : 1))) onApiPod(pod);
         podInformer.addHandler({ onAdd: onApiPod, onUpdate: (_, next) => onApiPod(next), onDelete: onApiGone });
         await staticsSynced;
+        sourcesReady = true;
         for (const pod of statics.values()) keepMirror(pod);
         await endOrphans();
       })().catch((error: unknown) => { if (!signal.aborted) throw error; });
@@ -246,7 +248,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
         every(clock, housekeepingMs, signal, async () => {
           starter.sweep();
           for (const pod of statics.values()) keepMirror(pod);
-          if (podInformer.hasSynced) await endOrphans().catch((error: unknown) => { log.debug({ err: error }, 'orphans not listed'); });
+          if (sourcesReady) await endOrphans().catch((error: unknown) => { log.debug({ err: error }, 'orphans not listed'); });
         }),
       ]);
     },
