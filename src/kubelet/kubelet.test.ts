@@ -319,3 +319,17 @@ test('a status that someone overwrote is put right, once', async () => {
   assert.equal((await env.pod('web')).status?.phase, 'Running');
   assert.equal(env.client.writes.length, writes + 1);
 });
+
+test('while a pod ends, its status tells which containers have', async () => {
+  await using env = await startKubelet();
+  await env.create('two', { containers: [container('quick'), container('slow', { lifecycle: { preStop: { sleep: { seconds: 10 } } } })] });
+  await env.client.for(pods).delete({ namespace: 'default', name: 'two' });
+  await env.settle();
+  const pod = await env.pod('two');
+  assert.ok(pod.status?.containerStatuses?.find(({ name }) => name === 'quick')?.state?.terminated);
+  assert.ok(pod.status?.containerStatuses?.find(({ name }) => name === 'slow')?.state?.running);
+  assert.equal(pod.status?.phase, 'Running');
+  await env.clock.advance(10_000);
+  await env.settle();
+  assert.equal(await env.find('two'), undefined);
+});

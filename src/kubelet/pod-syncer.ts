@@ -55,6 +55,8 @@ export interface PodSyncer {
   sync(pod: Pod, options: { urgent: boolean; signal: AbortSignal }): Promise<SyncResult>;
   /** Stops everything. Resolves when nothing runs. */
   terminate(pod: Pod, options: { graceSeconds: number | undefined; override: StatusOverride | undefined; signal: AbortSignal }): Promise<void>;
+  /** Publishes what is there now, for a pod whose end is under way; `current` is asked once more before. */
+  refresh(pod: Pod, override: StatusOverride | undefined, current: () => boolean): Promise<void>;
   /** Frees what the pod held on the node; `remove`: its containers' records too. */
   cleanUp(pod: Pod, options: { override: StatusOverride | undefined; remove: boolean; lost: boolean }): Promise<void>;
 }
@@ -210,6 +212,11 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       if (left.length > 0) throw new Error(`detected running containers after a successful KillPod, CRI violation: [${left.map(({ name }) => name).join(' ')}]`);
       probes.remove(uid);
       publish(pod, after, true, override);
+    },
+
+    async refresh(pod, override, current) {
+      const state = await reader.read(uidOf(pod));
+      if (current()) publish(pod, state, false, override);
     },
 
     async cleanUp(pod, { override, remove, lost }) {

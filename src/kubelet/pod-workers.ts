@@ -181,6 +181,10 @@ export function createPodWorkers(options: {
     },
     wake(uid, urgent = false) {
       const worker = workers.get(uid);
+      if (worker?.state === 'terminating' && !worker.lost) {
+        // Its step waits for containers to end; what they do meanwhile is told beside it.
+        syncer.refresh(worker.pod, worker.override, () => worker.state === 'terminating').catch((error: unknown) => { log.debug({ err: error }, 'status of a terminating pod not read'); });
+      }
       if (!worker || worker.state !== 'syncing') return;
       worker.urgent ||= urgent;
       poke(worker);

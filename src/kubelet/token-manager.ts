@@ -38,7 +38,7 @@ export function createTokenManager(client: Client, clock: Clock): TokenManager {
         return token;
       } catch (error) {
         if (known && clock.now() < known.expiresAt) return known.token;
-        throw error;
+        throw new Error(`failed to fetch token: ${(error as Error).message}`, { cause: error });
       }
     },
     forget(uid) { for (const key of held.keys()) if (key.startsWith(`${uid}/`)) held.delete(key); },
