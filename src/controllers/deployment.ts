@@ -216,7 +216,7 @@ class Rollout {
   async #noteRevision(revision: string): Promise<void> {
     const deployment = this.#deployment;
     if (deployment.metadata.annotations?.[revisionAnnotation] === revision) return;
-    this.#deployment = await this.#context.client.for(deployments).patch(deployment.metadata, 'merge', { metadata: { annotations: { [revisionAnnotation]: revision } } }, { signal: this.#signal });
+    this.#deployment = await this.#context.client.for(deployments).update({ ...deployment, metadata: { ...deployment.metadata, annotations: { ...deployment.metadata.annotations, [revisionAnnotation]: revision } } }, { signal: this.#signal });
   }
 
   #replace(old: ReplicaSet, next: ReplicaSet): ReplicaSet {
