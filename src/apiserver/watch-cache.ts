@@ -446,7 +446,7 @@ export class Feed implements AsyncDisposable {
   started(): Promise<void> { return this.#started ??= this.#start(); }
 
   async #start(): Promise<void> {
-    this.revision = await this.store.revision();
+    this.#reached(await this.store.revision());
     this.#running = this.#run();
   }
 
@@ -486,6 +486,7 @@ export class Feed implements AsyncDisposable {
   /** Resolves once everything up to `revision` is in the caches: at once when it is. */
   waitFor(revision: number): Promise<void> | undefined {
     if (revision <= this.revision) return undefined;
+    if (!this.#running) this.started().catch(this.#onError);
     return new Promise((resolve) => { this.#waiting.push({ revision, resolve }); });
   }
 
