@@ -20,7 +20,7 @@ import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
 import { listen, type Listener, type ListenOptions } from './http/server.ts';
 import { inProcessTransport, type InProcessOptions } from './in-process.ts';
 import { createMetrics, type ApiMetrics } from './metrics.ts';
-import { createNonResourceHandler, type HealthCheck, type NonResourceConfig, type OpenApi } from './non-resource.ts';
+import { createNonResourceHandler, type HealthCheck, type OpenApi } from './non-resource.ts';
 import { registryEntries } from './registry/all.ts';
 import type { ApiRequest, ApiResult } from './request.ts';
 import { ResourceTable } from './resource-table.ts';
@@ -106,10 +106,11 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const resources = new ResourceTable(feed, freeze);
   for (const entry of config.entries ?? registryEntries) resources.add(entry);
 
-  let handler: (request: ApiRequest) => Promise<ApiResult>;
+  /** Set below: the chain needs parts that need a client, which needs the chain. */
+  const handler: { run(request: ApiRequest): Promise<ApiResult> } = { run: () => Promise.reject(new Error('the server is being put together')) };
   const handle = async (request: ApiRequest): Promise<ApiResult> => {
     try {
-      return await handler(request);
+      return await handler.run(request);
     } catch (err) {
       const error = statusErrorOf(err);
       if (error.code >= 500 && error !== err) log.error({ err, path: request.path, verb: request.note.verb }, 'request failed');
@@ -138,7 +139,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     { name: 'shutdown', check: () => (stop.signal.aborted ? 'process is shutting down' : undefined), live: false },
     ...config.checks ?? [],
   ];
-  handler = createHandler(context, createNonResourceHandler(context, {
+  handler.run = createHandler(context, createNonResourceHandler(context, {
     checks, metrics, address: () => address, openapi: config.openapi?.(resources) ?? defaultOpenApi(resources), 
     ...(security.tokenIssuer ? { documents: {
       '/openid/v1/jwks': () => ({ contentType: 'application/jwk-set+json', body: JSON.stringify(security.tokenIssuer!.keySet()) }),

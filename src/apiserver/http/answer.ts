@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
-import { StatusError } from '../../api/meta/status.ts';
+import type { StatusError } from '../../api/meta/status.ts';
 import type { JsonObject } from '../../base/json.ts';
 import type { EncodedBody } from '../encoding/encode.ts';
 import { encodeValue, wantsPretty } from '../encoding/encode.ts';
@@ -29,7 +29,7 @@ function warningHeaders(warnings: readonly string[]): string[] {
   const unique = [...new Set(warnings)];
   const total = unique.reduce((sum, text) => sum + text.length, 0);
   return unique.map((text) => {
-    const clean = text.replace(/[\u0000-\u001f\u007f]/g, ' ');
+    const clean = text.replace(/\p{Cc}/gu, ' ');
     const cut = total > 4096 && clean.length > 256 ? clean.slice(0, 256) : clean;
     return `299 - "${Buffer.from(cut.replace(/[\\"]/g, '\\$&')).toString('latin1')}"`;
   }).slice(0, 64);

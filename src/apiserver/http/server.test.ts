@@ -1,4 +1,5 @@
 /** The server on real sockets: TLS, HTTP/1.1 and HTTP/2, framing, limits, forms of answers. */
+/* oxlint-disable typescript/no-explicit-any */
 import assert from 'node:assert/strict';
 import { createServer as createHttpsServer } from 'node:https';
 import { connect as http2Connect } from 'node:http2';

@@ -4,11 +4,10 @@
  * what a slow reader may leave unread.
  */
 import { createSecureServer, type Http2SecureServer, type Http2ServerRequest } from 'node:http2';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { STATUS_CODES } from 'node:http';
 import { uuid, type Rng } from '../../base/rng.ts';
 import { badRequest, StatusError, tooLarge, unauthorized } from '../../api/meta/status.ts';
 import { impersonate } from '../auth/impersonation.ts';
@@ -225,10 +224,10 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
         code = result.code;
         const { body } = result;
         answer.on('close', () => body.destroy());
-        (answer as import('node:http').ServerResponse).writeHead(code, { ...headers(), ...result.headers as Headers });
+        (answer as ServerResponse).writeHead(code, { ...headers(), ...result.headers as Headers });
         if ('flushHeaders' in answer) answer.flushHeaders();
         body.on('error', () => answer.destroy());
-        body.pipe(answer as import('node:http').ServerResponse);
+        body.pipe(answer as ServerResponse);
         break;
       }
       case 'upgrade': throw badRequest('Upgrade request required');
