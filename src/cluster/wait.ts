@@ -4,7 +4,7 @@ import { type Clock, sleep } from '../base/clock.ts';
 import { runningPid } from '../base/daemon.ts';
 import { UserError } from '../base/user-error.ts';
 import { isNotFound } from '../api/meta/status.ts';
-import { nodes } from '../api/resources.ts';
+import { leases, nodes } from '../api/resources.ts';
 import type { Node } from '../api/core/v1.ts';
 import type { Client } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
@@ -33,7 +33,7 @@ export async function nodeIsReady(dir: ClusterDir, name: string): Promise<boolea
   try { return isReady(await client.for(nodes).get({ name })); } catch { return false; }
 }
 
-/** Whether the node's Ready condition is True and fresh (a heartbeat after a restart). */
+/** Whether the node's Ready condition is True. */
 export function isReady(node: Node): boolean {
   return node.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
 }
@@ -42,16 +42,16 @@ export async function waitForServer(dir: ClusterDir, clock: Clock): Promise<void
   await poll(dir, 'server', clock, () => serverIsReady(dir));
 }
 
-export async function waitForNode(dir: ClusterDir, name: string, clock: Clock): Promise<void> {
+/** Ready as its agent says now: what an earlier run left in the store does not count, so the lease must be newer than `since` (ms). */
+export async function waitForNode(dir: ClusterDir, name: string, since: number, clock: Clock): Promise<void> {
   await using client = adminClient(dir);
-  const startedAt = clock.now();
   await poll(dir, 'agent', clock, async () => {
     try {
-      const node = await client.for(nodes).get({ name });
-      const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-      return isReady(node) && Date.parse(ready?.lastHeartbeatTime ?? '') >= startedAt - 60_000;
+      const [node, lease] = await Promise.all([client.for(nodes).get({ name }), client.for(leases).get({ namespace: 'kube-node-lease', name })]);
+      return isReady(node) && Date.parse(lease.spec?.renewTime ?? '') >= since;
     } catch (err) { if (isNotFound(err)) return false; throw err; }
   });
+  await client.for(nodes).patch({ name }, 'merge', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } }, { fieldManager: 'knarr' });
 }
 
 /** There is no event to wait on across processes before the API answers: asks every 20 ms. */

@@ -189,7 +189,7 @@ export function validateStatefulSetUpdate(next: v1.StatefulSet, old: v1.Stateful
   const fixed = (spec: v1.StatefulSetSpec) => {
     const { volumeClaimTemplates, ...rest } = { ...spec, ...Object.fromEntries(mutable.map((name) => [name, undefined])) };
     // The status of a claim template means nothing.
-    return { ...rest, volumeClaimTemplates: volumeClaimTemplates?.map(({ status: _, ...claim }) => claim) };
+    return { ...rest, volumeClaimTemplates: volumeClaimTemplates?.map((claim) => ({ ...claim, status: undefined })) };
   };
   if (!semanticEqual(fixed(next.spec), fixed(old.spec))) {
     errors.push(forbidden(specPath, `updates to statefulset spec for fields other than ${mutable.slice(0, -1).map((name) => `'${name}'`).join(', ')} and '${mutable.at(-1)}' are forbidden`));

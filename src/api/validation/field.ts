@@ -35,6 +35,7 @@ export function field(name: string, ...more: string[]): FieldPath {
 
 /** Go's %q. */
 export function quote(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what is escaped
   return `"${text.replace(/[\\"\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => {
     const short = { '\\': '\\\\', '"': '\\"', '\n': '\\n', '\t': '\\t', '\r': '\\r', '\u0007': '\\a', '\b': '\\b', '\f': '\\f', '\v': '\\v' }[char];
     const code = char.charCodeAt(0);

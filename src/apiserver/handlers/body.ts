@@ -72,7 +72,13 @@ function copyOf<T extends Json | undefined>(value: T): T {
 }
 export { copyOf as copyJson };
 
-export interface ExpectedKind { kind: string; apiVersion: string; type: TypeSchema | undefined }
+export interface ExpectedKind {
+  kind: string;
+  apiVersion: string;
+  type: TypeSchema | undefined;
+  /** Older versions of the same shape that clients still send; read as `apiVersion`. */
+  alsoAccepted?: readonly string[];
+}
 export function expectedKind(apiVersion: string, kind: string, typeName: string): ExpectedKind {
   return { kind, apiVersion, type: typeName ? typeOf(typeName) : undefined };
 }
@@ -106,7 +112,8 @@ export function decodeAs(request: ApiRequest, value: Json, expected: ExpectedKin
 function checkKind(value: JsonObject, expected: ExpectedKind): void {
   const { kind, apiVersion } = value;
   if (typeof kind === 'string' && kind !== '' && typeof apiVersion === 'string' && apiVersion !== '') {
-    if (apiVersion !== expected.apiVersion) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expected.apiVersion})`);
+    if (expected.alsoAccepted?.includes(apiVersion)) value.apiVersion = expected.apiVersion;
+    else if (apiVersion !== expected.apiVersion) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expected.apiVersion})`);
     if (kind !== expected.kind) {
       throw cannotBeHandled({ shortName: expected.kind, apiVersion: expected.apiVersion }, `converting (${shortKind(apiVersion, kind)}) to (${shortKind(expected.apiVersion, expected.kind)}): unknown conversion`, { kind, apiVersion });
     }

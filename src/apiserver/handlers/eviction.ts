@@ -17,9 +17,12 @@ import { attributesOf, changeStored } from './write.ts';
 const maxDisruptedPods = 2000;
 const retryAfterSeconds = 10;
 
+/** kubectl before 1.22 evicts with policy/v1beta1, which upstream still reads here. */
+const evictionKind = { ...expectedKind('policy/v1', 'Eviction', 'policy/v1.Eviction'), alsoAccepted: ['policy/v1beta1'] };
+
 export async function evict(call: Call): Promise<ApiResult> {
   const { context, request, info } = call;
-  const eviction = decodeBody(request, expectedKind('policy/v1', 'Eviction', 'policy/v1.Eviction')) as unknown as Draft<Eviction>;
+  const eviction = decodeBody(request, evictionKind) as unknown as Draft<Eviction>;
   if (eviction.metadata?.name && eviction.metadata.name !== info.name) throw badRequest('name in URL does not match name in Eviction object');
   const options = { ...eviction.deleteOptions } as { -readonly [K in keyof DeleteOptions]: DeleteOptions[K] };
   const dryRun = isDryRun([...request.query.all('dryRun'), ...options.dryRun ?? []]);

@@ -35,10 +35,11 @@ export const command: Command = {
       console.log(`knarr: cluster "${dir.name}" in ${dir.path}`);
       const stage = stages(clock, process.stdout);
       if (settings.runtime === 'containerd') await bringPackages(stage);
+      const since = runningPid(dir.pidFile('agent')) === undefined ? clock.now() : 0;
       const startedNow = await startProcesses(dir);
       try {
         await stage('server', async () => ({ text: `https://127.0.0.1:${settings.port}`, value: await waitForServer(dir, clock) }));
-        await stage('node', async () => ({ text: `${settings.nodeName} is Ready (${settings.runtime})`, value: await waitForNode(dir, settings.nodeName, clock) }));
+        await stage('node', async () => ({ text: `${settings.nodeName} is Ready (${settings.runtime})`, value: await waitForNode(dir, settings.nodeName, since, clock) }));
       } catch (err) {
         for (const process of startedNow) await stopDaemon(dir.pidFile(process), clock);
         throw err;
