@@ -30,6 +30,8 @@ export interface ResourceNames<T = unknown> {
   shortNames: readonly string[];
   categories: readonly string[];
   subresources: Readonly<Record<string, SubresourceNames>>;
+  /** Where it is not the kind with 'List' behind it. */
+  listKind?: string;
   readonly __type?: T;
 }
 
@@ -51,6 +53,8 @@ export function defineNames<T>(groupVersionKey: string, plural: string, kind: st
 
 /** Every built-in resource, in definition order. Import `resources.ts` first. */
 export function builtInResources(): readonly ResourceNames[] { return all; }
+
+export function listKindOf({ kind, listKind }: Pick<ResourceNames, 'kind' | 'listKind'>): string { return listKind ?? `${kind}List`; }
 
 /** '/api/v1/namespaces/NS/pods/NAME/log'; parts left out end the path earlier. */
 export function resourcePath(names: Pick<ResourceNames, 'group' | 'version' | 'plural' | 'scope'>, at: { namespace?: string | undefined; name?: string | undefined; subresource?: string | undefined } = {}): string {

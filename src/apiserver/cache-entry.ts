@@ -35,6 +35,8 @@ export class CacheEntry {
   /** Other encodings, by name, made lazily and dropped with the entry. */
   #encodings: Map<string, Buffer> | undefined;
   #views: Map<string, ApiObject> | undefined;
+  /** Views that are the object itself. */
+  #same: string[] | undefined;
 
   constructor(form: StoredForm, key: string, revision: number, stored: Uint8Array | undefined, object?: ApiObject) {
     this.form = form;
@@ -83,14 +85,19 @@ export class CacheEntry {
 
   /** The object under another version or form, `make` run once. */
   view(name: string, make: (object: ApiObject) => ApiObject): ApiObject {
+    if (this.#same?.includes(name)) return this.object;
     let view = this.#views?.get(name);
     if (!view) {
-      view = make(this.object);
+      const { object } = this;
+      view = make(object);
+      if (view === object) { (this.#same ??= []).push(name); return view; }
       if (this.form.freeze) deepFreeze(view);
       (this.#views ??= new Map()).set(name, view);
     }
     return view;
   }
+  /** The view by that name is known to be the object as stored. */
+  isAsStored(name: string): boolean { return this.#same?.includes(name) ?? false; }
   encoding(name: string, make: () => Uint8Array): Buffer {
     let bytes = this.#encodings?.get(name);
     if (!bytes) {

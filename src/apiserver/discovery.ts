@@ -1,5 +1,5 @@
 /** What the server serves, told to clients: group and resource lists, aggregated discovery, version. Source: Kubernetes API concepts, "API discovery". */
-import type { JsonObject } from '../base/json.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import type { SubresourceNames } from '../api/resource-names.ts';
 import type { ResourceTable, ServedResource } from './resource-table.ts';
 import { versionPriority } from './version-priority.ts';
@@ -82,23 +82,28 @@ const groupVersionOf = (apiVersion: string) => { const slash = apiVersion.indexO
 /** For connect, discovery names the methods. */
 const verbsOf = ({ verbs = ['get', 'patch', 'update'] }: SubresourceNames): string[] => (verbs.includes('connect') ? ['create', 'get'] : [...verbs]);
 
-function resourceJson({ names, namespaced }: ServedResource): JsonObject[] {
-  const { plural, kind, singular, shortNames, categories, subresources, verbs } = names;
+/** While its definition is being deleted a custom resource can only be read and deleted. */
+const ownVerbs = ({ names, entry }: ServedResource): Json[] => (entry.terminating ? names.verbs.filter((verb) => !['create', 'patch', 'update'].includes(verb)) : [...names.verbs]);
+
+function resourceJson(served: ServedResource): JsonObject[] {
+  const { names, namespaced } = served;
+  const { plural, kind, singular, shortNames, categories, subresources } = names;
   return [
-    { name: plural, singularName: singular, namespaced, kind, verbs: [...verbs], ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}), ...(categories.length > 0 ? { categories: [...categories] } : {}) },
+    { name: plural, singularName: singular, namespaced, kind, verbs: ownVerbs(served), ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}), ...(categories.length > 0 ? { categories: [...categories] } : {}) },
     ...Object.entries(subresources).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, subresource]) => ({
       name: `${plural}/${name}`, singularName: '', namespaced,
       ...(subresource.apiVersion && subresource.apiVersion !== names.apiVersion ? groupVersionOf(subresource.apiVersion) : {}), kind: subresource.kind ?? kind, verbs: verbsOf(subresource),
     })),
   ];
 }
-function aggregatedJson({ names, namespaced }: ServedResource): JsonObject {
-  const { plural, kind, singular, shortNames, categories, subresources, verbs, group, version } = names;
+function aggregatedJson(served: ServedResource): JsonObject {
+  const { names, namespaced } = served;
+  const { plural, kind, singular, shortNames, categories, subresources, group, version } = names;
   const extra = Object.entries(subresources).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, subresource]) => ({
     subresource: name, responseKind: { ...(subresource.apiVersion ? groupVersionOf(subresource.apiVersion) : { group, version }), kind: subresource.kind ?? kind }, verbs: verbsOf(subresource),
   }));
   return {
-    resource: plural, responseKind: { group, version, kind }, scope: namespaced ? 'Namespaced' : 'Cluster', singularResource: singular, verbs: [...verbs],
+    resource: plural, responseKind: { group, version, kind }, scope: namespaced ? 'Namespaced' : 'Cluster', singularResource: singular, verbs: ownVerbs(served),
     ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}), ...(categories.length > 0 ? { categories: [...categories] } : {}), ...(extra.length > 0 ? { subresources: extra } : {}),
   };
 }

@@ -5,6 +5,7 @@
 import type { Json, JsonObject } from '../base/json.ts';
 import type { Transport, TransportRequest, WatchEvent } from '../client/client.ts';
 import { StatusError } from '../api/meta/status.ts';
+import { listKindOf } from '../api/resource-names.ts';
 import { Query, type ApiRequest, type ApiResult } from './request.ts';
 import type { ServedResource } from './resource-table.ts';
 import type { UserInfo } from './types.ts';
@@ -50,7 +51,10 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
       if (signal?.aborted) watcher.close();
       try {
         for (;;) {
-          for (const item of watcher.take()) {
+          const items = watcher.take();
+          const preparing = prepareItems(resource, items);
+          if (preparing) await preparing;
+          for (const item of items) {
             if (signal?.aborted) return;
             yield eventOf(item, resource);
             if (item.type === 'ERROR') return;
@@ -67,6 +71,11 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
       }
     },
   };
+}
+
+/** Makes the objects of these ready to be shown; undefined when they are. */
+export function prepareItems(resource: ServedResource, items: readonly WatchItem[]): Promise<void> | undefined {
+  return resource.entry.alias?.prepare?.(items.flatMap((item) => ('entry' in item ? [item.entry] : [])));
 }
 
 export function bookmarkObject({ names }: ServedResource, revision: number, initialEventsEnd: boolean): JsonObject {
@@ -87,7 +96,7 @@ async function answerOf(result: ApiResult): Promise<Json> {
     case 'value': return result.value;
     case 'list': {
       const { names } = result.resource;
-      return { kind: `${names.kind}List`, apiVersion: names.apiVersion, metadata: result.metadata as unknown as JsonObject, items: result.entries.map((entry) => result.resource.view(entry) as unknown as Json) };
+      return { kind: listKindOf(names), apiVersion: names.apiVersion, metadata: result.metadata as unknown as JsonObject, items: result.entries.map((entry) => result.resource.view(entry) as unknown as Json) };
     }
     case 'raw': {
       const text = typeof result.body === 'string' ? result.body : Buffer.from(result.body).toString();

@@ -3,7 +3,7 @@
  * run time. Each knows its cache, its key in the store and how it shows a stored object.
  */
 import { findType, type TypeSchema } from '../api/schema.ts';
-import type { ResourceNames } from '../api/resource-names.ts';
+import { listKindOf, type ResourceNames } from '../api/resource-names.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { ApiObject } from '../client/client.ts';
 import { formatGroupResource, type GroupResource } from '../api/meta/status.ts';
@@ -17,11 +17,7 @@ export class ServedResource {
   readonly cache: WatchCache;
   readonly groupResource: GroupResource;
   readonly namespaced: boolean;
-  /** Undefined for custom resources. */
-  readonly type: TypeSchema | undefined;
   readonly hasStatus: boolean;
-  /** The type has a spec. */
-  readonly hasSpec: boolean;
   /** `{"kind":"PodList","apiVersion":"v1","metadata":` */
   readonly listHead: Buffer;
 
@@ -33,24 +29,33 @@ export class ServedResource {
     this.cache = feed.cache(storedForm(entry.storagePrefix, stored.apiVersion, stored.kind, freeze));
     this.groupResource = { group: names.group, resource: names.plural };
     this.namespaced = names.scope === 'Namespaced';
-    this.type = names.typeName ? findType(names.typeName) : undefined;
     this.hasStatus = 'status' in names.subresources;
-    this.hasSpec = this.type ? this.type.fields.has('spec') : true;
-    this.listHead = Buffer.from(`{"kind":${JSON.stringify(`${names.kind}List`)},"apiVersion":${JSON.stringify(names.apiVersion)},"metadata":`);
+    this.listHead = Buffer.from(`{"kind":${JSON.stringify(listKindOf(names))},"apiVersion":${JSON.stringify(names.apiVersion)},"metadata":`);
   }
 
+  /** Undefined where nothing is known of the fields. */
+  get type(): TypeSchema | undefined { return this.entry.type ? this.entry.type() : this.names.typeName ? findType(this.names.typeName) : undefined; }
+  /** The type has a spec. */
+  get hasSpec(): boolean { return this.type?.fields.has('spec') ?? true; }
   key(namespace: string, name: string): string {
     return this.namespaced ? `${this.entry.storagePrefix}/${namespace}/${name}` : `${this.entry.storagePrefix}/${name}`;
   }
   /** The object as this version shows it. Shared and read-only. */
   view(entry: CacheEntry): ApiObject {
     const { alias } = this.entry;
-    return alias ? entry.view(this.names.apiVersion, (object) => alias.fromStored(object as unknown as JsonObject) as unknown as ApiObject) : entry.object;
+    return alias ? entry.view(alias.viewName ?? this.names.apiVersion, (object) => alias.fromStored(object as unknown as JsonObject, entry) as unknown as ApiObject) : entry.object;
   }
   /** The bytes as this version shows them. */
   bytes(entry: CacheEntry): Buffer {
-    return this.entry.alias ? entry.encoding(`json ${this.names.apiVersion}`, () => Buffer.from(JSON.stringify(this.view(entry)))) : entry.bytes;
+    const { alias } = this.entry;
+    if (!alias) return entry.bytes;
+    const name = alias.viewName ?? this.names.apiVersion;
+    if (entry.isAsStored(name)) return entry.bytes;
+    const view = this.view(entry);
+    return entry.isAsStored(name) ? entry.bytes : entry.encoding(`json ${name}`, () => Buffer.from(JSON.stringify(view)));
   }
+  /** To be awaited before `view` and `bytes` of these where it is not undefined. */
+  prepare(entries: readonly CacheEntry[]): Promise<void> | undefined { return this.entry.alias?.prepare?.(entries); }
   toString(): string { return formatGroupResource(this.groupResource); }
 }
 
@@ -64,9 +69,12 @@ export class ResourceTable {
 
   constructor(feed: Feed, freeze: boolean) { this.#feed = feed; this.#freeze = freeze; }
 
+  /** Not served, for the server's own use. */
+  make(entry: ResourceEntry): ServedResource { return new ServedResource(entry, this.#feed, this.#freeze); }
+
   add(entry: ResourceEntry): ServedResource {
     const { group, version, plural } = entry.names;
-    const served = new ServedResource(entry, this.#feed, this.#freeze);
+    const served = this.make(entry);
     this.#served.set(`${group}/${version}/${plural}`, served);
     this.#changed();
     return served;

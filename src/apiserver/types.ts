@@ -8,6 +8,8 @@ import type { ResourceNames } from '../api/resource-names.ts';
 import type { ApiObject, Client } from '../client/client.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Rng } from '../base/rng.ts';
+import type { TypeSchema } from '../api/schema.ts';
+import type { CacheEntry } from './cache-entry.ts';
 
 // ---- who asks
 
@@ -133,8 +135,10 @@ export interface Strategy<T extends ApiObject = ApiObject> {
   gracePeriodSeconds?(object: T, requested: number | undefined): number;
   /** Something beside metadata.finalizers keeps a deleted object for now (namespaces: spec.finalizers). */
   holdsDeletion?(object: T): boolean;
-  /** Changes an object that is marked as deleted and stays for now (namespaces: status.phase Terminating). */
-  prepareForDelete?(object: Draft<T>): void;
+  /** Changes an object that is marked as deleted and stays for now (namespaces: status.phase Terminating). `now`: milliseconds. */
+  prepareForDelete?(object: Draft<T>, now: number): void;
+  /** Finalizers the server itself adds with the first delete request (custom resource definitions). */
+  deletionFinalizers?: readonly string[];
   /** Propagation when the client does not say: most kinds 'background'; 'orphan' for ReplicationController v1 as upstream. */
   defaultPropagation?: 'background' | 'orphan' | 'none';
 }
@@ -158,9 +162,24 @@ export interface ResourceEntry<T extends ApiObject = ApiObject> {
   /** Field selectors beside metadata.name and metadata.namespace: the path and its value as text. */
   fieldSelectors?: Readonly<Record<string, (object: T) => string>>;
   /** The scale subresource. `selector` is the text form for Scale.status.selector. */
-  scale?: { specReplicas: string; statusReplicas: string; selector(object: T): string };
-  /** Another version or group that shows the same stored objects (events, horizontalpodautoscalers): stored in `of`'s form. */
-  alias?: { of: ResourceNames; toStored(object: JsonObject): JsonObject; fromStored(object: JsonObject): JsonObject };
+  scale?: { specReplicas: string; statusReplicas: string; selector(object: T): string; /** Without a value at `specReplicas` there is no scale. */ required?: boolean };
+  /** Another version or group that shows the same stored objects (events, horizontalpodautoscalers, custom resources): stored in `of`'s form. */
+  alias?: {
+    of: ResourceNames;
+    toStored(object: JsonObject): JsonObject | Promise<JsonObject>;
+    /** The same object when it is shown as it is stored. Metadata but labels and annotations is never changed. */
+    fromStored(object: JsonObject, entry?: CacheEntry): JsonObject;
+    /** What cached views are kept under, where the apiVersion does not say enough (a schema that changes). */
+    viewName?: string;
+    /** To be awaited before these are shown: conversion by webhook. */
+    prepare?(entries: readonly CacheEntry[]): Promise<void> | undefined;
+  };
+  /** The schema where the type is not built in; made when first asked for. */
+  type?(): TypeSchema;
+  /** Warnings that every request earns (deprecated versions). */
+  notices?: readonly string[];
+  /** The definition is being deleted: discovery names no verbs that write. */
+  terminating?: boolean;
   /** Create-only kinds that answer and store nothing (reviews): returns the object to answer with. */
   answer?(object: T, context: StrategyContext & { namespace: string }): Promise<JsonObject>;
   /** DELETE answers with the object rather than a Status once it is gone (pods, services …). Default: by upstream's list. */

@@ -516,7 +516,9 @@ export class Feed implements AsyncDisposable {
   }
   /** Forgets a prefix: its kind is no longer served. */
   drop(prefix: string): void {
-    this.#caches.get(prefix)?.reset();
+    const cache = this.#caches.get(prefix);
+    cache?.closeWatchers();
+    cache?.reset();
     this.#caches.delete(prefix);
   }
   caches(): IterableIterator<WatchCache> { return this.#caches.values(); }

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../base/json.ts';
 import { badRequest } from '../../api/meta/status.ts';
 import { ProtobufError } from '../../base/protobuf.ts';
 import { decodeProtobufObject, encodeObject, encodeWatchFrame } from '../../api/protobuf.ts';
+import { listKindOf } from '../../api/resource-names.ts';
 import { allGroupVersions, findType, type TypeSchema } from '../../api/schema.ts';
 import type { ApiObject } from '../../client/client.ts';
 import type { CacheEntry } from '../cache-entry.ts';
@@ -70,7 +71,7 @@ function encodeList(resource: ServedResource, entries: readonly CacheEntry[], me
 /** Throws 406. `now` is for ages in tables. */
 export function encodeResult(request: ApiRequest, result: Extract<ApiResult, { type: 'object' | 'value' | 'list' }>, now: number): EncodedBody {
   const resource = result.resource;
-  const form = negotiate(acceptOf(request), { transforms: result.type !== 'value', protobuf: resource ? resource.type !== undefined : true });
+  const form = negotiate(acceptOf(request), { transforms: result.type !== 'value', protobuf: resource ? resource.names.typeName !== '' : true });
   const pretty = form.encoding === 'json' && wantsPretty(request);
   if (result.type === 'value') return encodeValue(result.value, form.encoding, pretty);
   if (form.as) return encodeValue(transformed(request, result, form, now), form.encoding, pretty);
@@ -87,7 +88,7 @@ export function encodeResult(request: ApiRequest, result: Extract<ApiResult, { t
   }
   if (form.encoding === 'json' && !pretty) return encodeList(result.resource, result.entries, result.metadata);
   const { names } = result.resource;
-  return encodeValue({ kind: `${names.kind}List`, apiVersion: names.apiVersion, metadata: result.metadata as unknown as JsonObject, items: result.entries.map((entry) => result.resource.view(entry) as unknown as JsonObject) }, form.encoding, pretty);
+  return encodeValue({ kind: listKindOf(names), apiVersion: names.apiVersion, metadata: result.metadata as unknown as JsonObject, items: result.entries.map((entry) => result.resource.view(entry) as unknown as JsonObject) }, form.encoding, pretty);
 }
 
 function protobufBytes(resource: ServedResource, entry: CacheEntry): Buffer {
@@ -114,9 +115,9 @@ export interface WatchEncoder { contentType: string; frame(item: WatchItem): Uin
 
 /** Frames of one watch; those of the usual form are built once per event and shared. Throws 406. */
 export function watchEncoder(request: ApiRequest, resource: ServedResource, clock: { now(): number }): WatchEncoder {
-  const form = negotiate(acceptOf(request), { transforms: true, protobuf: resource.type !== undefined });
+  const form = negotiate(acceptOf(request), { transforms: true, protobuf: resource.names.typeName !== '' });
   const include = includeObjectOf(request.query.get('includeObject'));
-  const name = `${form.encoding} ${form.as ?? ''} ${form.metaVersion} ${form.as === 'Table' ? include : ''} ${resource.names.apiVersion}`;
+  const name = `${form.encoding} ${form.as ?? ''} ${form.metaVersion} ${form.as === 'Table' ? include : ''} ${resource.entry.alias?.viewName ?? resource.names.apiVersion}`;
   const json = (type: string, object: JsonObject): Buffer => Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
   const other = (type: string, object: JsonObject): Uint8Array => {
     if (form.encoding === 'protobuf') {

@@ -59,5 +59,7 @@ export async function existing({ context, resource, info }: Call) {
   await resource.cache.ready();
   const entry = resource.cache.get(resource.key(info.namespace, info.name));
   if (!entry) throw notFound(resource.groupResource, info.name);
+  const preparing = resource.prepare([entry]);
+  if (preparing) await preparing;
   return entry;
 }

@@ -87,6 +87,8 @@ export async function removeObject(call: Call, options: Options): Promise<{ entr
   const { entry, outcome } = await changeStored(call, async (draft, current) => {
     checkPreconditions(resource, current.object, options);
     if (admitted !== current) {
+      const preparing = resource.prepare([current]);
+      if (preparing) await preparing;
       const attributes = attributesOf(call, 'DELETE', dryRun, { oldObject: resource.view(current) as unknown as JsonObject, options: { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...options } as unknown as JsonObject });
       await admit(context.admission, attributes);
       await validateAdmission(context.admission, attributes);
@@ -125,8 +127,9 @@ export function markDeleted(draft: DraftObject, resource: ServedResource, option
   const { strategy } = resource.entry;
   const meta = draft.metadata as { -readonly [K in keyof ObjectMeta]: ObjectMeta[K] };
   const before = meta.finalizers ?? [];
+  const own = meta.deletionTimestamp === undefined ? strategy.deletionFinalizers ?? [] : [];
   const extra = propagation(before, options, strategy.defaultPropagation);
-  const finalizers = [...before.filter((finalizer) => finalizer !== orphan && finalizer !== foreground), ...(extra ? [extra] : [])];
+  const finalizers = [...before.filter((finalizer) => finalizer !== orphan && finalizer !== foreground), ...(extra ? [extra] : []), ...own.filter((finalizer) => !before.includes(finalizer))];
   const finalizersChanged = finalizers.length !== before.length || finalizers.some((finalizer) => !before.includes(finalizer));
   const held = finalizers.length > 0 || strategy.holdsDeletion?.(draft as ApiObject) === true;
   const setFinalizers = () => { if (finalizers.length > 0) meta.finalizers = finalizers; else delete meta.finalizers; };
@@ -140,7 +143,7 @@ export function markDeleted(draft: DraftObject, resource: ServedResource, option
   if (grace && grace.seconds > 0) {
     setFinalizers();
     applyGrace(meta, grace);
-    strategy.prepareForDelete?.(draft);
+    strategy.prepareForDelete?.(draft, now);
     return 'write';
   }
   if (!held) return 'delete';
@@ -151,7 +154,7 @@ export function markDeleted(draft: DraftObject, resource: ServedResource, option
   if (meta.deletionGracePeriodSeconds === undefined && meta.generation) meta.generation++;
   if (meta.deletionTimestamp === undefined || Date.parse(meta.deletionTimestamp) > now) meta.deletionTimestamp = timestamp(now);
   meta.deletionGracePeriodSeconds = 0;
-  strategy.prepareForDelete?.(draft);
+  strategy.prepareForDelete?.(draft, now);
   return 'write';
 }
 

@@ -16,6 +16,7 @@ import { authorizeVerb } from './authorization.ts';
 import { copyJson, decodeAs, fieldValidationOf, isDryRun, unsupported, type ExpectedKind } from './body.ts';
 import type { Call } from './context.ts';
 import { managerOf } from './field-manager.ts';
+import { resetFieldsOf } from './managed-fields.ts';
 import { expected, updateObject, type DraftObject } from './write.ts';
 
 export const patchTypes = { json: 'application/json-patch+json', merge: 'application/merge-patch+json', strategic: 'application/strategic-merge-patch+json', apply: 'application/apply-patch+yaml' } as const;
@@ -24,7 +25,7 @@ type PatchKind = keyof typeof patchTypes;
 export interface ParsedPatch { kind: PatchKind; value: Json; duplicateFields: readonly string[] }
 
 export function parsePatch(request: ApiRequest, type: TypeSchema | undefined): ParsedPatch {
-  const offered = Object.entries(patchTypes).filter(([kind]) => kind !== 'strategic' || type !== undefined) as [PatchKind, string][];
+  const offered = Object.entries(patchTypes).filter(([kind]) => kind !== 'strategic' || (type !== undefined && !type.custom)) as [PatchKind, string][];
   const kind = offered.find(([, mediaType]) => mediaType === request.contentType)?.[0];
   if (!kind) throw unsupported(offered.map(([, mediaType]) => mediaType));
   const errors: FieldError[] = [];
@@ -93,7 +94,7 @@ export async function patch(call: Call): Promise<ApiResult> {
   };
   const { type } = resource;
   if (!type) throw unsupported([patchTypes.json, patchTypes.merge]);
-  const options = { type, apiVersion: resource.names.apiVersion, manager, subresource: info.subresource, time: timestamp(context.clock.now()), force: request.query.flag('force') };
+  const options = { type, apiVersion: resource.names.apiVersion, manager, subresource: info.subresource, time: timestamp(context.clock.now()), force: request.query.flag('force'), resetFields: resetFieldsOf(resource, info.subresource) };
   return finish(await updateObject(call, {
     dryRun, manager, subresource: info.subresource, ownFields: true, optionsKind: 'PatchOptions',
     make: (old: ApiObject) => {

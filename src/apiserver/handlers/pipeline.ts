@@ -2,7 +2,7 @@
  * The one way in: every request, from the wire or from inside the process, passes through `handle` once its user is known.
  * request info → authorization → the resource's verb or subresource → a result.
  */
-import { StatusError, badRequest, internalError } from '../../api/meta/status.ts';
+import { StatusError, badRequest, internalError, notFound } from '../../api/meta/status.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import { requestInfo } from '../request-info.ts';
 import type { RequestInfo } from '../types.ts';
@@ -35,7 +35,10 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
     const resource = context.resources.find(info.group, info.version, info.resource);
     if (!resource) throw noSuchResource();
     const call: Call = { context, request, info, resource };
-    return dispatch(call);
+    for (const notice of resource.entry.notices ?? []) if (!request.warnings.includes(notice)) request.warnings.push(notice);
+    const result = await dispatch(call);
+    if (resource.entry.alias?.prepare) await (result.type === 'object' ? resource.prepare([result.entry]) : result.type === 'list' ? resource.prepare(result.entries) : undefined);
+    return result;
   };
 }
 
@@ -51,7 +54,7 @@ async function dispatch(call: Call): Promise<ApiResult> {
   }
   if (info.subresource) {
     const handler = subresourceHandler(call);
-    if (!handler) throw info.subresource in resource.names.subresources ? noSuchMethod() : noSuchResource();
+    if (!handler) throw info.subresource in resource.names.subresources ? noSuchMethod() : resource.entry.type ? notFound(resource.groupResource, info.name) : noSuchResource();
     return handler(call);
   }
   if (!(verbs as readonly string[]).includes(info.verb)) throw noSuchMethod();

@@ -52,14 +52,17 @@ export function selectionOf({ resource, request, info }: Call): Selection {
   if (named !== undefined) readers.push({ read: (object) => object.metadata.name, value: named, equal: true, field: 'metadata.name' });
   // Selectors speak of this version's fields, the cache hands out stored ones.
   const { alias } = resource.entry;
-  const seen = alias ? (object: ApiObject) => alias.fromStored(object as never) as unknown as ApiObject : (object: ApiObject) => object;
   const tests: ((object: ApiObject) => boolean)[] = [];
-  for (const { read, value, equal } of readers) tests.push(equal ? (object) => read(object) === value : (object) => read(object) !== value);
+  for (const reader of readers) {
+    const { read, value, equal, field } = reader;
+    if (alias && !field.startsWith('metadata.')) reader.read = (object) => read(alias.fromStored(object as never) as unknown as ApiObject);
+    tests.push(equal ? (object) => reader.read(object) === value : (object) => reader.read(object) !== value);
+  }
   if (labels) tests.push((object) => labels.matches(object.metadata.labels));
-  const matches = tests.length === 0 ? undefined : tests.length === 1 && !alias ? tests[0] : (object: ApiObject) => { const view = seen(object); return tests.every((test) => test(view)); };
+  const matches = tests.length === 0 ? undefined : tests.length === 1 ? tests[0] : (object: ApiObject) => tests.every((test) => test(object));
   const key = readers.find((reader) => reader.equal && reader.field !== 'metadata.namespace');
   const namespace = resource.namespaced ? info.namespace : '';
-  const trigger = key && { field: key.field, value: key.value, of: (object: ApiObject) => key.read(seen(object)) };
+  const trigger = key && { field: key.field, value: key.value, of: (object: ApiObject) => key.read(object) };
   return { matches, scope: { namespace, matches, trigger }, labels, fields };
 }
 function parse<S extends { empty: boolean }>(text: string, parser: (text: string) => S): S | undefined {

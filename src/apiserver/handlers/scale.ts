@@ -1,6 +1,6 @@
 /** The scale subresource of every kind that declares one. Source: Kubernetes API reference, autoscaling/v1 Scale; upstream's pkg/registry/apps/deployment/storage. */
 import { cloneJson, isJsonObject, type JsonObject } from '../../base/json.ts';
-import { badRequest, conflict, invalid, staleObject } from '../../api/meta/status.ts';
+import { badRequest, conflict, internalError, invalid, staleObject } from '../../api/meta/status.ts';
 import * as problem from '../../api/validation/field.ts';
 import type { ApiObject } from '../../client/client.ts';
 import type { ApiResult } from '../request.ts';
@@ -37,6 +37,8 @@ function scaleOf({ entry }: ServedResource, object: ApiObject): JsonObject {
 
 export async function getScale(call: Call): Promise<ApiResult> {
   const entry = await existing(call);
+  const { specReplicas, required } = call.resource.entry.scale!;
+  if (required && at(call.resource.view(entry) as unknown as JsonObject, specReplicas) === undefined) throw internalError(`the spec replicas field "${specReplicas}" does not exist`);
   return { type: 'value', code: 200, value: scaleOf(call.resource, call.resource.view(entry)) };
 }
 export async function updateScale(call: Call): Promise<ApiResult> { return writeScale(call, () => decodeBody(call.request, scaleKind())); }
@@ -55,12 +57,15 @@ async function writeScale(call: Call, make: (old: JsonObject) => JsonObject): Pr
       const scale = make(scaleOf(resource, old));
       const meta = (scale.metadata ?? {}) as JsonObject;
       if (meta.name !== info.name) throw badRequest(`the name of the object (${String(meta.name ?? '')}) does not match the name on the URL (${info.name})`);
-      const replicas = Number((scale.spec as JsonObject | undefined)?.replicas ?? 0);
+      const paths = resource.entry.scale!;
+      const sent = (scale.spec as JsonObject | undefined)?.replicas;
+      if (paths.required && sent === undefined && at(old as unknown as JsonObject, paths.specReplicas) === undefined) throw badRequest(`the spec replicas field "${paths.specReplicas}" cannot be empty`);
+      const replicas = Number(sent ?? 0);
       if (replicas < 0) throw invalid({ group: 'autoscaling', kind: 'Scale' }, info.name, [problem.invalid(problem.field('spec', 'replicas'), replicas, problem.isNegative)]);
       if (meta.resourceVersion && meta.resourceVersion !== old.metadata.resourceVersion) throw conflict(resource.groupResource, info.name, staleObject);
       if (meta.uid && meta.uid !== old.metadata.uid) throw conflict(resource.groupResource, info.name, `Precondition failed: UID in precondition: ${String(meta.uid)}, UID in object meta: ${old.metadata.uid}`);
       const draft = cloneJson(old as unknown as JsonObject);
-      setAt(draft, resource.entry.scale!.specReplicas, replicas);
+      setAt(draft, paths.specReplicas, replicas);
       return draft as unknown as DraftObject;
     },
   });

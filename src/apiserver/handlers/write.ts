@@ -57,8 +57,9 @@ function writeOptions({ request }: Call, kind: 'CreateOptions' | 'UpdateOptions'
 export const expected = (resource: ServedResource) => ({ kind: resource.names.kind, apiVersion: resource.names.apiVersion, type: resource.type });
 
 /** What goes to the store: kind, apiVersion and metadata first (the cache splices there), without resourceVersion. */
-function encodeStored(resource: ServedResource, object: ApiObject): { stored: DraftObject; bytes: Buffer } {
-  const source = resource.entry.alias ? resource.entry.alias.toStored(object as unknown as JsonObject) as unknown as ApiObject : object;
+async function encodeStored(resource: ServedResource, object: ApiObject): Promise<{ stored: DraftObject; bytes: Buffer }> {
+  const converted = resource.entry.alias?.toStored(object as unknown as JsonObject);
+  const source = converted ? (converted instanceof Promise ? await converted : converted) as unknown as ApiObject : object;
   const { kind: _, apiVersion: __, metadata: { resourceVersion: ___, selfLink: ____, ...metadata }, ...rest } = source;
   const { form } = resource.cache;
   const stored = { kind: form.kind, apiVersion: form.apiVersion, metadata, ...rest } as DraftObject;
@@ -121,7 +122,7 @@ export async function createObject(call: Call, object: DraftObject, dryRun: bool
     await validateAdmission(context.admission, attributes);
     for (let attempt = 1; ; attempt++) {
       const key = resource.key(meta.namespace ?? '', meta.name!);
-      const { stored, bytes } = encodeStored(resource, object as ApiObject);
+      const { stored, bytes } = await encodeStored(resource, object as ApiObject);
       if (dryRun) {
         if (await context.store.get(key)) throw alreadyExists(resource.groupResource, meta.name!);
         return { entry: pretend(call, stored, bytes, key, 0), created: true };
@@ -219,6 +220,8 @@ async function attemptUpdate(call: Call, plan: UpdatePlan, key: string, current:
   const { context, resource } = call;
   const { strategy } = resource.entry;
   const { dryRun, subresource } = plan;
+  const preparing = resource.prepare([current]);
+  if (preparing) await preparing;
   const old = resource.view(current);
   const next = await plan.make(old, current);
   const meta = next.metadata;
@@ -250,8 +253,9 @@ async function attemptUpdate(call: Call, plan: UpdatePlan, key: string, current:
     await validateAdmission(context.admission, attributes);
 
     const remove = meta.deletionTimestamp !== undefined && old.metadata.deletionTimestamp !== undefined && (meta.finalizers ?? []).length === 0 && !meta.deletionGracePeriodSeconds && !strategy.holdsDeletion?.(next as ApiObject);
-    if (!remove && sameObject(next as ApiObject, old)) return { written: { entry: current, created: false } };
-    const { stored, bytes } = encodeStored(resource, next as ApiObject);
+    // An unchanged object stored under an older version is written again: that is how storage is migrated.
+    if (!remove && sameObject(next as ApiObject, old) && current.object.apiVersion === resource.cache.form.apiVersion) return { written: { entry: current, created: false } };
+    const { stored, bytes } = await encodeStored(resource, next as ApiObject);
     if (dryRun) { return { written: { entry: pretend(call, stored, bytes, key, current.revision), created: false, deleted: remove } }; }
     const result = await context.store.txn(key, { expect: current.revision, value: remove ? null : bytes });
     if (!result.ok) return { current: result.current };

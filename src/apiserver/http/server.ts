@@ -18,6 +18,7 @@ import type { ApiServer } from '../server.ts';
 import { proxyUpgrade } from '../streams/upgrade.ts';
 import type { UserInfo } from '../types.ts';
 import { baseHeaders, send, sendError, type Answer, type Headers } from './answer.ts';
+import { prepareItems } from '../in-process.ts';
 import { streamWatch } from './watch-stream.ts';
 import { websocketWatch } from './websocket.ts';
 
@@ -211,7 +212,7 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
         server.metrics.watchStarted(request.note);
         let encoder;
         try { encoder = watchEncoder(request, result.resource, context.clock); } catch (err) { result.watcher.close(); throw err; }
-        try { await streamWatch(answer, result.watcher, encoder, headers()); } finally { server.metrics.watchEnded(request.note); }
+        try { await streamWatch(answer, result.watcher, encoder, headers(), result.resource.entry.alias?.prepare && ((items) => prepareItems(result.resource, items))); } finally { server.metrics.watchEnded(request.note); }
         break;
       }
       case 'raw': {

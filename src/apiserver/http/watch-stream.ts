@@ -1,13 +1,13 @@
 /** A watch written to HTTP: frames as they come, joined while the reader is busy. The watcher's own queue is the bound. */
 import type { ServerResponse } from 'node:http';
 import type { WatchEncoder } from '../encoding/encode.ts';
-import type { Watcher } from '../watch-cache.ts';
+import type { Watcher, WatchItem } from '../watch-cache.ts';
 import { writePaced, type Answer, type Headers } from './answer.ts';
 
 /** Items turned into one write at most. */
 const batch = 256;
 
-export async function streamWatch(answer: Answer, watcher: Watcher, encoder: WatchEncoder, headers: Headers): Promise<void> {
+export async function streamWatch(answer: Answer, watcher: Watcher, encoder: WatchEncoder, headers: Headers, prepare?: (items: readonly WatchItem[]) => Promise<void> | undefined): Promise<void> {
   headers['content-type'] = encoder.contentType;
   const onClose = () => watcher.close();
   answer.on('close', onClose);
@@ -19,6 +19,8 @@ export async function streamWatch(answer: Answer, watcher: Watcher, encoder: Wat
     for (;;) {
       const items = watcher.take(batch);
       if (items.length > 0) {
+        const preparing = prepare?.(items);
+        if (preparing) await preparing;
         const bytes = items.length === 1 ? encoder.frame(items[0]!) : Buffer.concat(items.map((item) => encoder.frame(item)));
         const pending = writePaced(answer, bytes);
         if (!(pending === true || await pending)) return;
