@@ -33,7 +33,7 @@ export async function startDaemon(options: DaemonOptions): Promise<number> {
 /** Remembers process `pid` in `file`, atomically. */
 export function writePidFile(file: string, pid: number): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, `${pid} ${startTime(pid) ?? ''}\n`, { mode: 0o600 });
+  writeFileSync(`${file}.new`, `${pid} ${processStartTime(pid) ?? ''}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 
@@ -43,7 +43,7 @@ export function runningPid(pidFile: string): number | undefined {
   try { text = readFileSync(pidFile, 'utf8'); } catch { return undefined; }
   const [pid, started] = text.trim().split(' ');
   if (!pid) return undefined;
-  if (process.platform === 'linux') return startTime(Number(pid)) === started && started !== undefined ? Number(pid) : undefined;
+  if (process.platform === 'linux') return processStartTime(Number(pid)) === started && started !== undefined ? Number(pid) : undefined;
   try { process.kill(Number(pid), 0); return Number(pid); } catch { return undefined; }
 }
 
@@ -66,8 +66,8 @@ function tryKill(pid: number, signal: NodeJS.Signals): void {
   try { process.kill(pid, signal); } catch (err) { if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err; }
 }
 
-/** Field 22 of /proc/PID/stat: start time in clock ticks since boot; undefined for a process that is gone or a zombie. */
-function startTime(pid: number): string | undefined {
+/** Field 22 of /proc/PID/stat: start time in clock ticks since boot; undefined for a process that is gone or a zombie, or without /proc. */
+export function processStartTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -27,7 +27,7 @@ export interface LmdbStoreOptions extends Partial<StoreLimits> {
 /** Throws one sentence when another process has the directory, or when the file is of an unknown format. */
 export async function openLmdbStore({ dir, clock, log, ...limits }: LmdbStoreOptions): Promise<Store> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const release = takeLockFile(join(dir, 'lock'), `the store in ${dir}`);
+  const release = await takeLockFile(join(dir, 'lock'), `the store in ${dir}`, clock);
   try { return new LmdbStore(dir, clock, log, { ...defaultStoreLimits, ...limits }, release); } catch (err) { release(); throw err; }
 }
 

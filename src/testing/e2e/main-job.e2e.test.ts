@@ -51,8 +51,10 @@ test('the main job', { skip: whyNoNode(), timeout: 600_000 }, async (t) => {
     assert.match(await kubectl(`get pods ${n} -o wide`), /^NAME +READY +STATUS +RESTARTS +AGE +IP +NODE +NOMINATED NODE +READINESS GATES\nweb +1\/1 +Running/);
     assert.match(await kubectl(`get pods ${n} --show-labels`), /run=web/);
     assert.equal((await kubectl(`get pods ${n} -l run=web -o name`)).trim(), 'pod/web');
-    const described = await kubectl(`describe pod ${n} web`);
-    for (const word of ['Scheduled', 'Pulled', 'Created', 'Started', 'IP:']) assert.match(described, new RegExp(word));
+    await eventually(async () => {
+      const described = await kubectl(`describe pod ${n} web`);
+      for (const word of ['Scheduled', 'Pulled', 'Created', 'Started', 'IP:']) assert.match(described, new RegExp(word));
+    });
   });
   await t.test('logs, exec with input and exit codes, port-forward', async () => {
     await kubectlArgs(['run', '-n', ns, 'talk', '--image=busybox:1.35', '--image-pull-policy=IfNotPresent', '--restart=Never', '--', 'sh', '-c', 'echo one; echo two; sleep 3600']);
