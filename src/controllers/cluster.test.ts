@@ -40,6 +40,21 @@ test('a namespace gets its default service account and root CA, is emptied when 
   await assert.rejects(env.client.for(namespaces).get({ name: 'team' }), isNotFound);
 });
 
+test('a namespace is emptied of its pods before anything else', async () => {
+  await using env = await startControllerTest({ controllers: ['namespace'] });
+  await env.client.for(namespaces).create({ metadata: { name: 'team' } } as never);
+  await env.client.for(configmaps).create({ metadata: { name: 'kept', namespace: 'team' } });
+  await env.client.for(pods).create({ metadata: { name: 'held', namespace: 'team', finalizers: ['example.com/hold'] }, spec: { containers: [{ name: 'c', image: 'i' }] } } as never);
+  await env.client.for(namespaces).delete({ name: 'team' });
+  await env.settle();
+  assert.equal((await env.client.for(configmaps).get({ namespace: 'team', name: 'kept' })).metadata.deletionTimestamp, undefined);
+  const { status } = await env.client.for(namespaces).get({ name: 'team' });
+  assert.equal(status?.conditions?.find((condition) => condition.type === 'NamespaceContentRemaining')?.message, 'Some resources are remaining: pods. has 1 resource instances');
+  await env.client.for(pods).patch({ namespace: 'team', name: 'held' }, 'merge', { metadata: { finalizers: null } });
+  await env.advance(60_000);
+  await assert.rejects(env.client.for(namespaces).get({ name: 'team' }), isNotFound);
+});
+
 test('objects of absent owners go; those with one living owner lose the dead reference', async () => {
   await using env = await startControllerTest({ controllers: ['garbagecollector'] });
   const owner = await env.client.for(secrets).create({ metadata: { name: 'owner', namespace: 'default' } });

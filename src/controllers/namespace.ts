@@ -37,14 +37,19 @@ export const namespaceController = defineController({
     const { resources, error: discoveryError } = await discoverPreferred(context.client, ['delete'], signal);
     const left: Left[] = [];
     const deleteErrors: string[] = [];
-    for (const resource of resources) {
+    let podsFailed = false;
+    // Pods first, and nothing else until the last is gone: what guards or serves them must outlive them (KEP-5080).
+    const ordered = [...resources.filter(isPods), ...resources.filter((resource) => !isPods(resource))];
+    for (const resource of ordered) {
       if (!resource.namespaced) continue;
+      if (!isPods(resource) && (podsFailed || left[0]?.groupResource === podsGroupResource)) break;
       try {
         const remaining = await emptyOf(resource, name, context, signal);
         if (remaining.count > 0) left.push(remaining);
       } catch (err) {
         if (signal.aborted) throw err;
         deleteErrors.push((err as Error).message);
+        podsFailed ||= isPods(resource);
       }
     }
     const conditions = conditionsFor(namespace.status?.conditions ?? [], left, deleteErrors, discoveryError, context.clock.now());
@@ -60,6 +65,9 @@ export const namespaceController = defineController({
     return done;
   },
 });
+
+const isPods = ({ group, name }: DiscoveredResource) => group === '' && name === 'pods';
+const podsGroupResource = 'pods.';
 
 interface Item { metadata: { name: string; finalizers?: string[] } }
 

@@ -104,6 +104,15 @@ test('shared ownership keeps a field until the last applier gives it up', () => 
   assert.deepEqual(object.spec, { replicas: 1, paused: true });
 });
 
+test('what an applier gives up stays while somebody who updated it owns it', () => {
+  const live = make({ replicas: 3, paused: true });
+  trackUpdate(undefined, live, options('kubectl-create'));
+  const both = applied(live, make({ replicas: 3 }), options('m'));
+  const after = applied(both, make({}), options('m'));
+  assert.deepEqual(after.spec, { replicas: 3, paused: true });
+  assert.ok(owns(after, 'kubectl-create').includes('.spec.replicas'));
+});
+
 test('an object nobody tracked becomes before-first-apply', () => {
   const live = make({ replicas: 3 }, { uid: 'u' });
   const next = cloneJson(live);

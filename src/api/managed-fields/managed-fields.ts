@@ -109,14 +109,13 @@ export function applyConfiguration(live: JsonObject | undefined, applied: JsonOb
   try {
     claimed = difference(fieldSetOf(shape, applied), ignored);
   } catch (err) {
-    if (!(err instanceof ShapeError)) throw err;
     const { namespace, name } = metadataOf(applied);
-    throw new StatusError({ code: 500, message: `failed to create typed patch object (${String(namespace ?? '')}/${String(name ?? '')}; ${apiVersion}, Kind=${type.shortName}): ${err.message}` });
+    throw untyped(err, type, { apiVersion, name: String(name ?? ''), namespace: String(namespace ?? '') });
   }
   let result = merge(shape, liveObject, withoutPaths(applied, options.resetFields ?? defaultResetFields(options.subresource))) as JsonObject;
   const last = managers.get(id);
   if (last) {
-    const owned = [...managers].reduce((all, [other, m]) => (m.operation === 'Apply' && other !== id ? union(all, m.fields) : all), claimed);
+    const owned = [...managers].reduce((all, [other, m]) => (other !== id ? union(all, m.fields) : all), claimed);
     result = (prune(shape, result, difference(last.fields, ignored), owned) ?? {}) as JsonObject;
   }
   result = dropNulls(result);
@@ -134,6 +133,15 @@ export function applyConfiguration(live: JsonObject | undefined, applied: JsonOb
   result = { ...result, metadata: { ...metadataOf(result) } };
   writeManagers(result, managers);
   return result;
+}
+
+/** Throws the error of server-side apply when the configuration as sent has fields that the type does not declare, or keys twice. */
+export function declaredOnly(type: TypeSchema, applied: JsonObject, of: { apiVersion: string; name: string; namespace: string }): void {
+  try { fieldSetOf(shapeOf(type), applied); } catch (err) { throw untyped(err, type, of); }
+}
+function untyped(err: unknown, type: TypeSchema, { apiVersion, name, namespace }: { apiVersion: string; name: string; namespace: string }): unknown {
+  if (!(err instanceof ShapeError)) return err;
+  return new StatusError({ code: 500, message: `failed to create typed patch object (${namespace}/${name}; ${apiVersion}, Kind=${type.shortName}): ${err.message}` });
 }
 
 /** What upstream's ValidateManagedFields says of a list a client sent; undefined when it is sound. */

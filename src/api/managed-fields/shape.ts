@@ -266,7 +266,7 @@ function mergeLists(shape: Shape & { kind: 'set' | 'keyed' }, live: Json[], appl
 // ---- removing what an applier gave up
 
 /**
- * Takes away what `last` claimed and no applier in `owned` does: whole fields, map keys and list items. Returns the value, changed where needed
+ * Takes away what `last` claimed and nobody in `owned` does: whole fields, map keys and list items. Returns the value, changed where needed
  * (copied on the way, the argument stays), or undefined when nothing is left of it.
  */
 export function prune(declared: Shape, value: Json, last: FieldSet, owned: FieldSet): Json | undefined {

@@ -12,5 +12,5 @@ export function managerOf({ query, userAgent }: ApiRequest): string {
     if (/[\u0000-\u001f\u007f]/.test(manager)) throw badRequest(`fieldManager: Invalid value: ${JSON.stringify(manager)}: should only contain printable characters`);
     return manager;
   }
-  return userAgent.slice(0, limit) || 'unknown';
+  return userAgent.split('/')[0]!.slice(0, limit) || 'unknown';
 }

@@ -1,13 +1,13 @@
 /** patch: JSON, merge, strategic merge and apply, each made again from the newest state when another write came first. Source: apiserver/pkg/endpoints/handlers/patch.go. */
 import { timestamp } from '../../base/clock.ts';
 import { cloneJson, isJsonObject, type Json, type JsonObject } from '../../base/json.ts';
-import { applyConfiguration } from '../../api/managed-fields/managed-fields.ts';
-import { JsonSyntaxError, parseJson } from '../../api/json-text.ts';
+import { applyConfiguration, declaredOnly } from '../../api/managed-fields/managed-fields.ts';
+import { JsonSyntaxError, parseJson, parseJsonStrict } from '../../api/json-text.ts';
 import { parseYamlStrict } from '../../api/yaml-text.ts';
 import { jsonPatch, unknownPatchFields } from '../../api/patch/json-patch.ts';
 import { mergePatch } from '../../api/patch/merge-patch.ts';
 import { strategicMergePatch } from '../../api/patch/strategic-merge-patch.ts';
-import { badRequest, invalid, type FieldError } from '../../api/meta/status.ts';
+import { badRequest, invalid, isStatusError, StatusError, type FieldError } from '../../api/meta/status.ts';
 import type { TypeSchema } from '../../api/schema.ts';
 import * as problem from '../../api/validation/field.ts';
 import type { ApiObject } from '../../client/client.ts';
@@ -38,7 +38,7 @@ export function parsePatch(request: ApiRequest, type: TypeSchema | undefined): P
   if (!(body instanceof Uint8Array)) return { kind, value: copyJson(body as Json), duplicateFields: [] };
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
   try {
-    if (kind !== 'apply') return { kind, value: parseJson(text), duplicateFields: [] };
+    if (kind !== 'apply') return fieldValidationOf(request) === 'Ignore' ? { kind, value: parseJson(text), duplicateFields: [] } : { kind, ...parseJsonStrict(text) };
     const { value, duplicateFields } = parseYamlStrict(text);
     return { kind, value, duplicateFields };
   } catch (err) {
@@ -48,7 +48,7 @@ export function parsePatch(request: ApiRequest, type: TypeSchema | undefined): P
 }
 
 /** The patched object, decoded. Not for apply. */
-export function applyPatch(request: ApiRequest, { kind, value }: ParsedPatch, old: JsonObject, target: ExpectedKind): JsonObject {
+export function applyPatch(request: ApiRequest, { kind, value, duplicateFields }: ParsedPatch, old: JsonObject, target: ExpectedKind): JsonObject {
   const draft = cloneJson(old);
   let patched: Json;
   switch (kind) {
@@ -57,8 +57,25 @@ export function applyPatch(request: ApiRequest, { kind, value }: ParsedPatch, ol
     default: patched = strategicMergePatch(draft, value, target.type!);
   }
   const validation = fieldValidationOf(request);
-  const duplicates = kind === 'json' && validation !== 'Ignore' ? unknownPatchFields(value) : [];
-  return decodeAs(request, patched, target, validation, duplicates);
+  const inPatch = kind === 'json' && validation !== 'Ignore' ? [...duplicateFields.map((text) => `json patch ${text}`), ...unknownPatchFields(value)] : duplicateFields;
+  const shown = JSON.stringify(kind === 'strategic' ? value : patched);
+  const decoding: ApiRequest = { ...request, warnings: [] };
+  let object: JsonObject;
+  try {
+    object = decodeAs(decoding, patched, target, validation === 'Strict' ? 'Warn' : validation);
+  } catch (err) {
+    if (!isStatusError(err, 'BadRequest')) throw err;
+    throw invalidPatch(shown, err.message.replace(/^.* cannot be handled as an? \S+: /s, ''));
+  }
+  const problems = [...inPatch, ...decoding.warnings];
+  if (problems.length > 0 && validation === 'Strict') throw invalidPatch(shown, `strict decoding error: ${problems.join(', ')}`);
+  request.warnings.push(...problems);
+  return object;
+}
+
+/** Upstream names neither the kind nor the object here. */
+function invalidPatch(patched: string, message: string): StatusError {
+  return invalid({ group: '', kind: '' }, '', [problem.invalid(problem.field('patch'), patched, message)]);
 }
 
 export async function patch(call: Call): Promise<ApiResult> {
@@ -82,7 +99,11 @@ export async function patch(call: Call): Promise<ApiResult> {
 
   const configuration = (): JsonObject => {
     if (!isJsonObject(parsed.value)) throw badRequest('error decoding YAML: the body is not an object');
-    const applied = decodeAs(request, cloneJson(parsed.value), target, fieldValidationOf(request), parsed.duplicateFields);
+    if (resource.type) declaredOnly(resource.type, parsed.value, { apiVersion: target.apiVersion, name: info.name, namespace: info.namespace });
+    const validation = fieldValidationOf(request);
+    if (validation === 'Strict' && parsed.duplicateFields.length > 0) throw badRequest(`error strict decoding YAML: error converting YAML to JSON: ${parsed.duplicateFields.join(', ')}`);
+    if (validation === 'Warn') for (const text of parsed.duplicateFields) if (!request.warnings.includes(text)) request.warnings.push(text);
+    const applied = decodeAs(request, cloneJson(parsed.value), target, 'Ignore');
     const meta = (applied.metadata ??= {}) as JsonObject;
     meta.name ||= info.name;
     if (meta.name !== info.name) throw badRequest(`the name of the object (${String(meta.name)}) does not match the name on the URL (${info.name})`);
