@@ -45,9 +45,13 @@ export async function bootstrap(context: ServerContext, { advertise, serviceIP, 
       metadata: { name: 'kubernetes', namespace: 'default', labels },
       spec: { type: 'ClusterIP', ports: [port], sessionAffinity: 'None', ipFamilyPolicy: 'SingleStack', ...(serviceIP ? { clusterIP: serviceIP, clusterIPs: [serviceIP] } : {}) },
     } as never);
-    await reconcileEndpoints(context, advertise, signal);
+    // Endpoints may not be on loopback: a machine without any other address serves itself alone.
+    if (isLoopback(advertise.address)) context.log.warn({ address: advertise.address }, 'the kubernetes Service has no endpoints: this machine has no address that pods could reach');
+    else await reconcileEndpoints(context, advertise, signal);
   }
 }
+
+const isLoopback = (address: string) => address === '::1' || address.startsWith('127.');
 
 /**
  * The endpoints of `kubernetes` are the apiservers themselves. With a store of our own that is us alone; with a shared one we
