@@ -6,6 +6,7 @@ import type { Rng } from '../base/rng.ts';
 import type { Client } from '../client/client.ts';
 import { EventCorrelator } from '../client/events.ts';
 import type { InformerFactory } from '../client/informer.ts';
+import { csrApprovingController, csrCleanerController, csrSigningController } from './certificates.ts';
 import { clusterRoleAggregationController } from './clusterrole-aggregation.ts';
 import { deploymentController } from './deployment.ts';
 import { endpointsController } from './endpoints.ts';
@@ -19,6 +20,7 @@ import { nodeLifecycleController } from './node-lifecycle.ts';
 import type { ControllerOptions } from './options.ts';
 import { podGarbageCollector } from './pod-garbage-collector.ts';
 import { replicaSetController, replicationController } from './replicaset.ts';
+import { resourceQuotaController } from './resourcequota.ts';
 import { rootCaController, serviceAccountController } from './serviceaccount.ts';
 import { taintEvictionController } from './taint-eviction.ts';
 import { ttlAfterFinishedController } from './ttl-after-finished.ts';
@@ -27,7 +29,7 @@ import { ttlAfterFinishedController } from './ttl-after-finished.ts';
 export const allControllers: readonly ControllerDefinition[] = [
   serviceAccountController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, jobController,
   endpointsController, endpointSliceController, nodeLifecycleController, taintEvictionController, nodeIpamController, podGarbageCollector, ttlAfterFinishedController,
-  clusterRoleAggregationController,
+  clusterRoleAggregationController, resourceQuotaController, csrApprovingController, csrSigningController, csrCleanerController,
   garbageCollector,
 ];
 
