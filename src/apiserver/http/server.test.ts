@@ -224,9 +224,18 @@ test('logs and exec go to the kubelet of the pod', async () => {
     request.end();
   });
   assert.equal(echoed, 'echo hello');
+  for (const [protocol, expected] of [['binary.k8s.io', 'line 1\nline 2\n'], ['base64.binary.k8s.io', Buffer.from('line 1\nline 2\n').toString('base64')]] as const) {
+    const peer = new WebSocket(`wss://127.0.0.1:${listener.port}/api/v1/namespaces/default/pods/p/log?container=c`, [protocol], { ...tls });
+    let text = '';
+    peer.on('message', (message: Buffer) => { text += String(message); });
+    const code = await new Promise<number>((resolve, reject) => { peer.on('close', resolve); peer.on('error', reject); });
+    assert.deepEqual([peer.protocol, text, code], [protocol, expected, 1000]);
+  }
+  assert.deepEqual(asked.splice(2), ['/containerLogs/default/p/c', '/containerLogs/default/p/c']);
   assert.deepEqual(asked, ['/containerLogs/default/p/c?follow=true&tailLines=2', 'SPDY/3.1 /exec/default/p/c?command=ls&output=1']);
   const proxied = await ask(`/api/v1/nodes/n/proxy/stats/summary`);
   assert.equal(proxied.text, 'line 1\nline 2\n');
+  for (const method of ['GET', 'HEAD']) assert.equal((await ask('/api/v1/nodes/n/proxy', { method })).code, 301, method);
   kubelet.close();
   kubelet.closeAllConnections();
 });

@@ -20,7 +20,7 @@ import type { UserInfo } from '../types.ts';
 import { baseHeaders, send, sendError, type Answer, type Headers } from './answer.ts';
 import { prepareItems } from '../in-process.ts';
 import { streamWatch } from './watch-stream.ts';
-import { websocketWatch } from './websocket.ts';
+import { websocketStream, websocketWatch } from './websocket.ts';
 
 /** Source: upstream's MaxRequestBodyBytes, 3 MiB. */
 export const bodyLimitBytes = 3 * 1024 * 1024;
@@ -199,7 +199,7 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
     const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
     request.user = await authenticated(server, incoming, request.path);
     // Proxied requests stream their bodies; everything else reads them whole.
-    if (hasBody) request.body = proxied.test(request.path) ? incoming as never : await readBody(incoming);
+    if (hasBody) request.body = proxied.test(request.path) || context.aggregator?.remoteFor(request.path) ? incoming as never : await readBody(incoming);
     const result = await server.handle(request);
     switch (result.type) {
       case 'object': case 'value': case 'list':
@@ -262,7 +262,10 @@ async function upgrade(server: ApiServer, incoming: IncomingMessage, socket: Dup
     const result = await server.handle(request);
     if (result.type === 'watch') { websocketWatch(incoming, socket, head, result.watcher, watchEncoder(request, result.resource, server.context.clock)); return; }
     if (result.type === 'upgrade') { await proxyUpgrade(incoming, socket, head, result.target); return; }
-    if (result.type === 'stream') result.body.destroy();
+    if (result.type === 'stream') {
+      if (incoming.headers.upgrade?.toLowerCase() === 'websocket') { websocketStream(incoming, socket, head, result.body); return; }
+      result.body.destroy();
+    }
     throw badRequest('this path can not be upgraded');
   } catch (err) {
     const error = statusErrorOf(err);
