@@ -1,8 +1,9 @@
 /** Finds the type of an expression, and what is wrong with it, in upstream's words. Source: cel-go checker/checker.go. */
 import type { Expr, Problem } from './ast.ts';
 import type { Functions } from './overloads.ts';
+import { compileRegex } from './re2.ts';
 import { bool, double, dyn, errorType, formatType, int, list, map, nullType, bytes, optional, opaque, sameType, string, typeType, uint, type CelType } from './types.ts';
-import { UInt } from './values.ts';
+import { parseDuration, parseTimestamp, UInt } from './values.ts';
 
 /** What expressions may name. */
 export interface Declarations {
@@ -158,7 +159,12 @@ class Checker {
 
   #call(expr: Expr & { op: 'call' }, scope: Scope | undefined): CelType {
     const { name } = expr;
-    const args = [...(expr.target ? [expr.target] : []), ...expr.args].map((arg) => this.type(arg, scope));
+    const args = [...(expr.target ? [expr.target] : []), ...expr.args].map((arg) => {
+      // What is formatted may be of many types. Source: cel.ValidateHomogeneousAggregateLiterals.
+      if (name === 'format' && arg.op === 'list') { for (const { value } of arg.items) this.type(value, scope); return list(dyn); }
+      return this.type(arg, scope);
+    });
+    this.#literals(expr);
     const [first = dyn, second = dyn, third = dyn] = args;
     switch (name) {
       case '_&&_': case '_||_':
@@ -192,6 +198,15 @@ class Checker {
       result = result === undefined || sameType(result, made) ? made : dyn;
     }
     return result ?? this.#noOverload(name, args, expr.target !== undefined, expr.at);
+  }
+
+  /** Literals that can only fail. Source: cel-go cel/validator.go. */
+  #literals({ name, args, target }: Expr & { op: 'call' }): void {
+    const literal = name === 'matches' ? args.at(-1) : (name === 'duration' || name === 'timestamp') && !target ? args[0] : undefined;
+    if (literal?.op !== 'const' || typeof literal.value !== 'string') return;
+    try {
+      if (name === 'matches') compileRegex(literal.value); else if (name === 'duration') parseDuration(literal.value); else parseTimestamp(literal.value);
+    } catch { this.#wrong(literal.at, `invalid ${name} argument`); }
   }
 
   #noOverload(name: string, args: readonly CelType[], receiver: boolean, at: number): CelType {

@@ -197,7 +197,7 @@ class Converter {
     if (name === 'bind' && args.length === 3 && target.op === 'id' && target.args === 'cel') return { op: 'bind', at, name: nameOf(args[0]!), value: this.expr(args[1]!), body: this.expr(args[2]!) };
     if ((name === 'optMap' || name === 'optFlatMap') && args.length === 2) return { op: 'optMap', at, operand: this.expr(target), name: nameOf(args[0]!), body: this.expr(args[1]!), flat: name === 'optFlatMap' };
     // `optional.of(x)`, `ip.isCanonical(x)`: functions with a dotted name.
-    if (target.op === 'id' && namespaces.has(target.args as string) && name in namespaced) return { op: 'call', at, name: `${target.args as string}.${name}`, args: args.map((arg) => this.expr(arg)) };
+    if (target.op === 'id' && namespaces.has(target.args as string) && Object.hasOwn(namespaced, name)) return { op: 'call', at, name: `${target.args as string}.${name}`, args: args.map((arg) => this.expr(arg)) };
     return { op: 'call', at, name, target: this.expr(target), args: args.map((arg) => this.expr(arg)) };
   }
 
@@ -235,5 +235,8 @@ class Converter {
     return text.startsWith(what, skip.lastIndex) ? skip.lastIndex : offset;
   }
 }
-const namespaces = new Set(['optional', 'ip', 'sets', 'format', 'strings', 'lists', 'math', 'base64', 'jsonpatch']);
-const namespaced: Readonly<Record<string, true>> = { of: true, none: true, ofNonZeroValue: true, isCanonical: true, contains: true, equivalent: true, intersects: true, named: true, quote: true, range: true, encode: true, decode: true, escapeKey: true, dns1123Label: true };
+const namespaces = new Set(['optional', 'ip', 'sets', 'format', 'strings', 'lists', 'base64', 'jsonpatch']);
+const namespaced: Readonly<Record<string, true>> = Object.fromEntries([
+  'of', 'none', 'ofNonZeroValue', 'isCanonical', 'contains', 'equivalent', 'intersects', 'named', 'quote', 'range', 'encode', 'decode', 'escapeKey',
+  'dns1123Label', 'dns1123Subdomain', 'dns1035Label', 'qualifiedName', 'dns1123LabelPrefix', 'dns1123SubdomainPrefix', 'dns1035LabelPrefix', 'labelValue', 'uri', 'uuid', 'byte', 'date', 'datetime',
+].map((name) => [name, true]));

@@ -1,7 +1,7 @@
 /** CEL's standard functions, with optionals. Source: CEL language definition, "List of Standard Definitions"; cel-go common/stdlib. */
 import { inInt, inUint } from './evaluate.ts';
 import { fn, type Library } from './overloads.ts';
-import { compileRegex } from './re2.ts';
+import { compileRegex, RegexError } from './re2.ts';
 import { ArrayList, CelError, CelList, CelMap, durationOf, formatDuration, formatTimestamp, none, Optional, parseDuration, parseTimestamp, timestampOf, UInt, type Duration, type Timestamp, type Value } from './values.ts';
 
 /** The reader of argument i as what its signature says. */
@@ -87,7 +87,7 @@ export const standardLibrary: Library = [
   fn('<string>.endsWith(string) bool', (args) => text(args, 0).endsWith(text(args, 1))),
   ...['<string>.matches(string) bool', 'matches(string, string) bool'].map((signature) => fn(signature, (args, context) => {
     context.spend((text(args, 0).length / 10 + 1) * Math.max(1, text(args, 1).length / 4));
-    return compileRegex(text(args, 1)).test(text(args, 0));
+    try { return compileRegex(text(args, 1)).test(text(args, 0)); } catch (err) { throw err instanceof RegexError ? new CelError(err.message) : err; }
   })),
   // conversions
   fn('bool(bool) bool', ([value]) => value!), fn('bool(string) bool', (args) => {
