@@ -34,6 +34,10 @@ test('no endpoints reject; node-local and foreign Services get nothing', () => {
   assert.deepEqual(elementsOf(serviceRules(web, [], config)), ['cluster-ips 10.96.0.5', 'no-endpoint-services 10.96.0.5 . tcp . 80 : goto reject-chain']);
   assert.deepEqual(serviceRules(web, [], { ...config, nodeLocalClusterIPs: ['10.96.0.5'] }).fragment, {});
   assert.equal(isProxied(makeService('headless', 'None')), false);
+  assert.equal(isProxied(web), true);
+  for (const label of ['service.kubernetes.io/headless', 'service.kubernetes.io/service-proxy-name']) {
+    assert.equal(isProxied({ ...web, metadata: { ...web.metadata, labels: { [label]: '' } } }), false, label);
+  }
 });
 
 const ips = (list: readonly { ip: string }[] | undefined) => list?.map(({ ip }) => ip);

@@ -89,11 +89,14 @@ export function baseFragment(config: RulesetConfig): Fragment {
   };
 }
 
-/** Whether the proxy handles this Service: not headless, not ExternalName, not left to another proxy. */
+/** Labels by which a Service with a cluster IP is left to another proxy, or to none. Their values do not matter. */
+const notOurs = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
+
+/** Whether the proxy handles this Service: not headless, by address or by label, not ExternalName, not left to another proxy. */
 export function isProxied(service: Service): boolean {
   const { clusterIP, type } = service.spec;
   return clusterIP !== undefined && clusterIP !== '' && clusterIP !== 'None' && type !== 'ExternalName'
-    && service.metadata.labels?.['service.kubernetes.io/service-proxy-name'] === undefined;
+    && notOurs.every((label) => service.metadata.labels?.[label] === undefined);
 }
 
 export function serviceRules(service: Service, slices: readonly EndpointSlice[], config: RulesetConfig): ServiceRules {
