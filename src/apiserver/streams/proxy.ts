@@ -81,7 +81,7 @@ export async function proxy(call: Call, config: KubeletConfig): Promise<ApiResul
   const prefix = request.path.slice(0, request.path.length - (info.rest === '' ? 0 : info.rest.length)).replace(/\/$/, '');
   const upgrading = /upgrade/i.test(String(request.headers.connection ?? ''));
   // A page's relative links need the slash.
-  if (info.rest === '' && !request.path.endsWith('/') && request.method === 'GET' && !upgrading && !request.inProcess) {
+  if (info.rest === '' && !request.path.endsWith('/') && (request.method === 'GET' || request.method === 'HEAD') && !upgrading && !request.inProcess) {
     const query = request.query.toString();
     return { type: 'raw', code: 301, contentType: 'text/html; charset=utf-8', body: '', headers: { location: `${request.path}/${query ? `?${query}` : ''}` } };
   }
