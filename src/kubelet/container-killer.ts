@@ -54,7 +54,7 @@ export function createContainerKiller(options: { runtime: Runtime; handlers: Han
         const started = clock.monotonic();
         const stop = new AbortController();
         const over = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-        const run = handlers.run(hook, { container: spec ?? { name: record.name }, containerId: record.id, podIP, hostNetwork: false }, grace * 1000, over).then((outcome) => {
+        const run = handlers.hook(hook, { container: spec ?? { name: record.name }, containerId: record.id, podIP, hostNetwork: false }, grace * 1000, over).then((outcome) => {
           if (outcome.result !== 'success' && !over.aborted) {
             recorder.event(pod, 'Warning', 'FailedPreStopHook', 'PreStopHook failed', field);
             log.info({ pod: pod.metadata.name, container: record.name, output: outcome.output }, 'preStop hook failed');

@@ -156,7 +156,7 @@ export function createContainerStarter(options: {
       recorder.event(pod, 'Normal', 'Started', 'Container started', field);
       const hook = container.lifecycle?.postStart;
       if (!hook) return;
-      const outcome = await handlers.run(hook, { container: container as Container, containerId: id, podIP: context.podIP, hostNetwork: pod.spec.hostNetwork ?? false }, 24 * 3600_000, context.signal);
+      const outcome = await handlers.hook(hook, { container: container as Container, containerId: id, podIP: context.podIP, hostNetwork: pod.spec.hostNetwork ?? false }, 24 * 3600_000, context.signal);
       if (outcome.result === 'success') return;
       recorder.event(pod, 'Warning', 'FailedPostStartHook', 'PostStartHook failed', field);
       const status = await runtime.containerStatus(id);

@@ -16,11 +16,17 @@ import { goDuration } from './names.ts';
 export type Outcome = { result: 'success' | 'failure'; output: string } | { result: 'unknown'; output: string };
 export type Action = Pick<Probe, 'exec' | 'httpGet' | 'tcpSocket' | 'grpc'> & { readonly sleep?: { readonly seconds: number } };
 export interface Target { container: Container; containerId: string; podIP: string; hostNetwork: boolean }
-export interface Handlers { run(action: Action, target: Target, timeoutMs: number, signal?: AbortSignal): Promise<Outcome> }
+export interface Handlers {
+  run(action: Action, target: Target, timeoutMs: number, signal?: AbortSignal): Promise<Outcome>;
+  /** A lifecycle hook. Any answer over HTTP will do, whatever its status; a server that speaks no TLS is asked in the clear. Source: upstream's pkg/kubelet/lifecycle. */
+  hook(action: Action, target: Target, timeoutMs: number, signal?: AbortSignal): Promise<Outcome>;
+}
 
 /** Kept of an answer's body or a command's output. */
 const outputLimitBytes = 10 * 1024;
 const maxRedirects = 10;
+/** What Node says when the other side answers TLS with plain text. */
+const notTls = 'EPROTO';
 
 export function resolvePort(port: number | string | undefined, container: Container): number {
   if (typeof port === 'number') return port;
@@ -51,30 +57,35 @@ export function createHandlers(options: { runtime: Runtime; clock: Clock; simula
     }
   }
 
-  function httpGet(action: HTTPGetAction, target: Target, timeoutMs: number, redirects = 0, url?: URL): Promise<Outcome> {
+  function httpGet(action: HTTPGetAction, target: Target, timeoutMs: number, hook = false, redirects = 0, url?: URL): Promise<Outcome> {
     const scheme = (action.scheme ?? 'HTTP').toLowerCase();
     const host = action.host || target.podIP || '127.0.0.1';
-    const to = url ?? new URL(`${scheme}://${joinHost(host, resolvePort(action.port, target.container))}${(action.path ?? '/').startsWith('/') ? '' : '/'}${action.path ?? '/'}`);
+    const to = url ?? new URL(`${scheme}://${joinHost(host, hook && (action.port === '' || action.port === undefined) ? 80 : resolvePort(action.port, target.container))}${(action.path ?? '/').startsWith('/') ? '' : '/'}${action.path ?? '/'}`);
     const shown = `Get "${to.href}"`;
-    const headers: Record<string, string> = { 'User-Agent': 'kube-probe/1.36', Accept: '*/*', Connection: 'close' };
+    const headers: Record<string, string> = { 'User-Agent': hook ? 'kube-lifecycle/1.36' : 'kube-probe/1.36', Accept: '*/*', Connection: 'close' };
     for (const { name, value } of action.httpHeaders ?? []) { if (name.toLowerCase() === 'accept' && value === '') delete headers.Accept; else headers[name] = value; }
     return new Promise((resolve) => {
+      // Bare line feeds and the like are borne, as Go's client does.
       const timer = clock.after(timeoutMs, () => { request.destroy(); resolve({ result: 'failure', output: `${shown}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)` }); });
-      const request = (to.protocol === 'https:' ? https : http).request(to, { method: 'GET', headers, agent: false, ...(to.protocol === 'https:' ? { rejectUnauthorized: false } : {}) }, (response) => {
+      const request = (to.protocol === 'https:' ? https : http).request(to, { method: 'GET', headers, agent: false, insecureHTTPParser: true, ...(to.protocol === 'https:' ? { rejectUnauthorized: false } : {}) }, (response) => {
         const status = response.statusCode ?? 0;
         const location = response.headers.location;
         if (status >= 300 && status < 400 && location && redirects < maxRedirects) {
           const next = new URL(location, to);
-          if (next.hostname === to.hostname) { timer.cancel(); response.destroy(); resolve(httpGet(action, target, timeoutMs, redirects + 1, next)); return; }
+          if (next.hostname === to.hostname) { timer.cancel(); response.destroy(); resolve(httpGet(action, target, timeoutMs, hook, redirects + 1, next)); return; }
         }
         let body = '';
         response.setEncoding('utf8');
-        const finish = () => { timer.cancel(); resolve(status >= 200 && status < 400 ? { result: 'success', output: body } : { result: 'failure', output: `HTTP probe failed with statuscode: ${status}` }); };
+        const finish = () => { timer.cancel(); resolve(hook || (status >= 200 && status < 400) ? { result: 'success', output: body } : { result: 'failure', output: `HTTP probe failed with statuscode: ${status}` }); };
         response.on('data', (chunk: string) => { if (body.length < outputLimitBytes) body += chunk; });
         response.on('end', finish);
         response.on('error', finish);
       });
-      request.on('error', (error: NodeJS.ErrnoException) => { timer.cancel(); resolve({ result: 'failure', output: `${shown}: ${dialError(error, joinHost(to.hostname, Number(to.port)))}` }); });
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        timer.cancel();
+        if (hook && to.protocol === 'https:' && error.code === notTls) { resolve(httpGet({ ...action, scheme: 'HTTP' }, target, timeoutMs, hook)); return; }
+        resolve({ result: 'failure', output: `${shown}: ${dialError(error, joinHost(to.hostname, Number(to.port)))}` });
+      });
       request.end();
     });
   }
@@ -90,6 +101,10 @@ export function createHandlers(options: { runtime: Runtime; clock: Clock; simula
   }
 
   return {
+    async hook(action, target, timeoutMs, signal) {
+      if (!action.httpGet || simulated) return this.run(action, target, timeoutMs, signal);
+      try { return await httpGet(action.httpGet, target, timeoutMs, true); } catch (error) { return { result: 'unknown', output: (error as Error).message }; }
+    },
     async run(action, target, timeoutMs, signal) {
       try {
         if (action.exec) return await exec(action.exec.command ?? [], target, timeoutMs, signal);
