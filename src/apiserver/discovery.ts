@@ -9,15 +9,25 @@ const groupOrder = ['', 'apiregistration.k8s.io', 'apps', 'events.k8s.io', 'auth
   'networking.k8s.io', 'policy', 'rbac.authorization.k8s.io', 'storage.k8s.io', 'admissionregistration.k8s.io', 'apiextensions.k8s.io', 'scheduling.k8s.io',
   'coordination.k8s.io', 'node.k8s.io', 'discovery.k8s.io', 'resource.k8s.io', 'flowcontrol.apiserver.k8s.io'];
 
+/** What other servers serve; see `aggregator/`. */
+export interface ForeignGroups {
+  readonly generation: number;
+  groups(): { name: string; versions: string[] }[];
+  /** An APIVersionDiscovery; undefined: it is served here. */
+  versionDiscovery(group: string, version: string): JsonObject | undefined;
+}
+
 export class Discovery {
   readonly #resources: ResourceTable;
+  readonly #foreign: ForeignGroups | undefined;
   readonly #made = new Map<string, JsonObject>();
-  #generation = -1;
+  #generation = '';
 
-  constructor(resources: ResourceTable) { this.#resources = resources; }
+  constructor(resources: ResourceTable, foreign?: ForeignGroups) { this.#resources = resources; this.#foreign = foreign; }
 
   #cached(key: string, make: () => JsonObject): JsonObject {
-    if (this.#generation !== this.#resources.generation) { this.#made.clear(); this.#generation = this.#resources.generation; }
+    const generation = `${this.#resources.generation}/${this.#foreign?.generation ?? ''}`;
+    if (this.#generation !== generation) { this.#made.clear(); this.#generation = generation; }
     let value = this.#made.get(key);
     if (!value) this.#made.set(key, value = make());
     return value;
@@ -25,6 +35,7 @@ export class Discovery {
 
   /** Groups other than core, with their versions, preferred first. */
   groups(): { name: string; versions: string[] }[] {
+    if (this.#foreign) return this.#foreign.groups();
     const versions = new Map<string, Set<string>>();
     for (const { names } of this.#resources.all()) {
       if (names.group === '') continue;
@@ -64,7 +75,7 @@ export class Discovery {
         kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {},
         items: groups.map(({ name, versions }) => ({
           metadata: { ...(name === '' ? {} : { name }), creationTimestamp: null },
-          versions: versions.map((served) => ({
+          versions: versions.map((served) => this.#foreign?.versionDiscovery(name, served) ?? ({
             version: served, freshness: 'Current',
             resources: this.#resources.all().filter(({ names }) => names.group === name && names.version === served).sort((a, b) => (a.names.plural < b.names.plural ? -1 : 1)).map(aggregatedJson),
           })),

@@ -41,6 +41,7 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
       const { signal } = request;
       signal?.throwIfAborted();
       const result = await handle(requestOf(request));
+      if (result.type === 'stream') { yield* eventsOf(result, signal); return; }
       if (result.type !== 'watch') throw new Error(`not a watch: ${request.path}`);
       const { watcher, resource } = result;
       const { cache } = resource;
@@ -114,11 +115,34 @@ async function answerOf(result: ApiResult): Promise<Json> {
       }
       const text = Buffer.concat(chunks).toString();
       if (result.code >= 400) throw statusOf(text, result.code);
-      return text;
+      return isJson(result.headers) ? JSON.parse(text) as Json : text;
     }
     case 'watch': result.watcher.close(); throw new Error('a watch was asked for by request(); use watch()');
     case 'upgrade': throw new StatusError({ code: 400, reason: 'BadRequest', message: 'Upgrade request required' });
   }
+}
+
+const isJson = (headers: Readonly<Record<string, string | readonly string[]>>) => String(headers['content-type'] ?? '').startsWith('application/json');
+
+/** A watch that another server answers: one JSON event per line. */
+async function* eventsOf({ body, code }: ApiResult & { type: 'stream' }, signal: AbortSignal | undefined): AsyncGenerator<WatchEvent<unknown>> {
+  const stop = () => body.destroy();
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted) stop();
+  let rest = '';
+  try {
+    body.setEncoding('utf8');
+    for await (const chunk of body) {
+      const lines = (rest + String(chunk)).split('\n');
+      rest = lines.pop()!;
+      if (code >= 400) { rest = `${lines.join('\n')}${rest}`; continue; }
+      for (const line of lines) if (line !== '') yield JSON.parse(line) as WatchEvent<unknown>;
+    }
+  } catch (err) { if (!signal?.aborted) throw err; } finally {
+    signal?.removeEventListener('abort', stop);
+    body.destroy();
+  }
+  if (code >= 400) throw statusOf(rest, code);
 }
 
 function statusOf(text: string, code: number): StatusError {

@@ -12,11 +12,12 @@ import { versionInfo } from './version.ts';
 
 export interface HealthCheck { name: string; /** Throws, or returns a text, when it is not well. */ check(): Promise<string | undefined> | string | undefined; /** Part of /livez too. Default true. */ live?: boolean }
 
+export interface OpenApiAnswer { contentType: string; body: string | Uint8Array }
 /** OpenAPI documents, made by the schema. `serverRelativeURL`s carry a hash. */
 export interface OpenApi {
-  v2(accept: string): { contentType: string; body: string | Uint8Array } | undefined;
-  v3Index(): JsonObject;
-  v3(groupVersionPath: string, accept: string): { contentType: string; body: string | Uint8Array } | undefined;
+  v2(accept: string): OpenApiAnswer | undefined | Promise<OpenApiAnswer | undefined>;
+  v3Index(): JsonObject | Promise<JsonObject>;
+  v3(groupVersionPath: string, accept: string): OpenApiAnswer | undefined | Promise<OpenApiAnswer | undefined>;
 }
 
 export interface NonResourceConfig {
@@ -33,7 +34,7 @@ const ok = (value: JsonObject): ApiResult => ({ type: 'value', code: 200, value 
 const text = (code: number, body: string): ApiResult => ({ type: 'raw', code, contentType: 'text/plain; charset=utf-8', body, headers: { 'x-content-type-options': 'nosniff' } });
 
 export function createNonResourceHandler(context: ServerContext, config: NonResourceConfig): NonResourceHandler {
-  const discovery = new Discovery(context.resources);
+  const discovery = new Discovery(context.resources, context.aggregator);
   const fixed = ['/api', '/api/v1', '/apis', '/apis/', '/healthz', '/healthz/log', '/healthz/ping', '/livez', '/livez/ping', '/metrics', '/openapi/v2', '/openapi/v3', '/readyz', '/readyz/ping', '/version'];
 
   return async (request) => {
@@ -89,12 +90,12 @@ async function health(checks: readonly HealthCheck[], kind: string, rest: readon
   return text(200, `${lines.join('\n')}\n${kind} check passed\n`);
 }
 
-function openapi(documents: OpenApi | undefined, rest: readonly string[], accept: string): ApiResult {
+async function openapi(documents: OpenApi | undefined, rest: readonly string[], accept: string): Promise<ApiResult> {
   if (!documents) throw noSuchResource();
   const [version, ...path] = rest;
-  const answer = version === 'v2' && path.length === 0 ? documents.v2(accept) : version === 'v3' && path.length > 0 ? documents.v3(path.join('/'), accept) : undefined;
+  const answer = version === 'v2' && path.length === 0 ? await documents.v2(accept) : version === 'v3' && path.length > 0 ? await documents.v3(path.join('/'), accept) : undefined;
   if (answer) return { type: 'raw', code: 200, contentType: answer.contentType, body: answer.body, headers: { vary: 'Accept' } };
-  if (version === 'v3' && path.length === 0) return { type: 'raw', code: 200, contentType: 'application/json', body: JSON.stringify(documents.v3Index()) };
+  if (version === 'v3' && path.length === 0) return { type: 'raw', code: 200, contentType: 'application/json', body: JSON.stringify(await documents.v3Index()) };
   if (version === 'v2') throw notAcceptable('only the following media types are accepted: application/json');
   if (version === undefined) throw badRequest('use /openapi/v2 or /openapi/v3');
   throw noSuchResource();

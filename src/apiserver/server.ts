@@ -11,6 +11,7 @@ import type { ResourceNames } from '../api/resource-names.ts';
 import { createClient } from '../client/typed-client.ts';
 import type { Client, Transport } from '../client/client.ts';
 import type { Store } from '../store/store.ts';
+import { Aggregator, type AggregatorConfig } from './aggregator/aggregator.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
@@ -63,6 +64,8 @@ export interface ApiServerConfig {
   checks?: readonly HealthCheck[];
   /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
+  /** Other servers behind this one, by APIService; without it there is no aggregation and no APIService is registered. */
+  aggregator?: AggregatorConfig;
   /** How to speak to kubelets, for logs, exec, attach, portforward and proxy. */
   kubelet?: KubeletConfig;
 }
@@ -121,17 +124,19 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const client = (user: UserInfo, options?: InProcessOptions) => createClient(inProcess(user, options));
   const parts: ServerParts = { clock, rng, log, client: client(apiserverUser, { userAgent: 'kube-apiserver' }), resources, feed, signal: stop.signal };
   const security = config.security?.(parts) ?? {};
+  const aggregator = config.aggregator && new Aggregator(config.aggregator, parts);
   const context: ServerContext = {
     store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}),
   };
   let isReady = false;
   let expiring: Promise<void> | undefined;
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
   const listeners = new Set<Listener>();
   const metrics = createMetrics();
+  const ownOpenApi = config.openapi?.(resources) ?? defaultOpenApi(resources);
   const checks: HealthCheck[] = [
     { name: 'ping', check: () => undefined },
     { name: 'etcd', check: async () => { await store.revision(); return undefined; } },
@@ -140,7 +145,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     ...config.checks ?? [],
   ];
   handler.run = createHandler(context, createNonResourceHandler(context, {
-    checks, metrics, address: () => address, openapi: config.openapi?.(resources) ?? defaultOpenApi(resources), 
+    checks, metrics, address: () => address, openapi: aggregator ? aggregator.openapi(ownOpenApi) : ownOpenApi,
     ...(security.tokenIssuer ? { documents: {
       '/openid/v1/jwks': () => ({ contentType: 'application/jwk-set+json', body: JSON.stringify(security.tokenIssuer!.keySet()) }),
       '/.well-known/openid-configuration': () => ({ contentType: 'application/json', body: JSON.stringify(security.tokenIssuer!.discovery()) }),
@@ -150,6 +155,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const ready = (async () => {
     await feed.started();
     if (config.bootstrap !== false) await bootstrap(context, config.bootstrap ?? {}, stop.signal);
+    await aggregator?.start();
     isReady = true;
     expiring = startExpiry(store, feed, clock, resources.all().map(({ entry }) => entry), stop.signal).catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'expiry of events stopped'); });
   })();
@@ -159,6 +165,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const close = () => closing ??= (async () => {
     stop.abort();
     await ready.catch(() => {});
+    await aggregator?.[Symbol.asyncDispose]();
     await expiring;
     for (const cache of feed.caches()) cache.closeWatchers();
     await Promise.all([...listeners].map((listener) => listener.close()));

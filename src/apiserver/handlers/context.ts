@@ -6,6 +6,7 @@ import type { JsonObject } from '../../base/json.ts';
 import type { Client } from '../../client/client.ts';
 import type { Store } from '../../store/store.ts';
 import { StatusError, notFound } from '../../api/meta/status.ts';
+import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ResourceTable, ServedResource } from '../resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, RequestInfo } from '../types.ts';
@@ -30,6 +31,8 @@ export interface ServerContext {
   issueToken?: TokenIssuer;
   /** logs, exec, attach, portforward, proxy. */
   connect?: (call: Call) => Promise<ApiResult>;
+  /** Group versions that other servers answer for; undefined: there are none and never will be. */
+  aggregator?: Aggregator;
   /** Least time a watch without timeoutSeconds stays open; up to twice as long. */
   minRequestTimeoutMs: number;
 }

@@ -31,6 +31,8 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
       note.scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
     }
     await requireAllowed(context.authorizer, attributesFor(info, request));
+    const remote = context.aggregator?.remoteFor(request.path);
+    if (remote) return remote.proxy(request);
     if (!info.isResource) return nonResource(request, info);
     const resource = context.resources.find(info.group, info.version, info.resource);
     if (!resource) throw noSuchResource();

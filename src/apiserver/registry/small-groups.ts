@@ -21,6 +21,7 @@ import { setResourceClaimDefaults, setResourceClaimTemplateDefaults } from '../.
 import * as admissionValidation from '../../api/admissionregistration/v1.validation.ts';
 import { validateCertificateSigningRequest, validateCertificateSigningRequestUpdate } from '../../api/certificates/v1.validation.ts';
 import { validateCustomResourceDefinition, validateCustomResourceDefinitionUpdate } from '../../api/apiextensions/v1.validation.ts';
+import { localCondition } from '../aggregator/availability.ts';
 import { validateAPIService } from '../../api/apiregistration/v1.validation.ts';
 import { validateLease } from '../../api/coordination/v1.validation.ts';
 import { validateRuntimeClass, validateRuntimeClassUpdate } from '../../api/node/v1.validation.ts';
@@ -167,7 +168,11 @@ export const smallGroupEntries = [
       column('Available', availability, { description: 'Whether this service is available.' }),
       ageColumn,
     ],
-    strategy: { setDefaults: setAPIServiceDefaults, generation: 'none', validateName: nameIsPathSegment, validate: validateAPIService, validateUpdate: validateAPIService },
+    strategy: {
+      setDefaults: setAPIServiceDefaults, generation: 'none',
+      prepareForCreate(service, { clock }) { service.status = service.spec?.service ? {} : { conditions: [localCondition(clock.now())] }; },
+      validateName: nameIsPathSegment, validate: validateAPIService, validateUpdate: validateAPIService,
+    },
   }),
 
   entry(resources.certificatesigningrequests, {
