@@ -1,5 +1,5 @@
 /**
- * A load generator for any Kubernetes API, by kubeconfig: `node bench/load.ts KUBECONFIG [seconds per figure]`. Speaks plain HTTP/1.1
+ * A load generator for any Kubernetes API, by kubeconfig: `node bench/load.ts KUBECONFIG [seconds per figure] [pid of the server] [pattern of figures]`. Speaks plain HTTP/1.1
  * over its own TLS connections with as little work per answer as possible, so that the server is what is measured. Creates its
  * objects in a namespace of its own and removes them.
  */
@@ -11,7 +11,7 @@ import { createRestTransport } from '../src/client/rest.ts';
 import { createClient } from '../src/client/typed-client.ts';
 import { configmaps, namespaces, pods, serviceaccounts } from '../src/api/resources.ts';
 import { isNotFound } from '../src/api/meta/status.ts';
-import { type Figure, printFigure } from './figure.ts';
+import { cpuMs, type Figure, printFigure } from './figure.ts';
 
 const namespace = 'bench-load';
 const headersEnd = Buffer.from('\r\n\r\n');
@@ -60,9 +60,19 @@ class Connection {
   }
 }
 
-export interface LoadOptions { kubeconfig: string; secondsEach?: number; connections?: number; pods?: number }
+export interface LoadOptions {
+  kubeconfig: string;
+  secondsEach?: number;
+  connections?: number;
+  /** Pods that LIST answers with. */
+  pods?: number;
+  /** The server's process where it runs on this machine: its CPU time per request is reported too, which other load does not blur. */
+  serverPid?: number;
+  /** Only figures whose name matches, as for a profile. */
+  only?: RegExp;
+}
 
-export async function benchLoad({ kubeconfig, secondsEach = 2, connections = 16, pods: podCount = 500 }: LoadOptions): Promise<Figure[]> {
+export async function benchLoad({ kubeconfig, secondsEach = 2, connections = 16, pods: podCount = 500, serverPid, only = /./ }: LoadOptions): Promise<Figure[]> {
   const options = loadKubeconfig(kubeconfig);
   await using transport = createRestTransport({ ...options, userAgent: 'knarr-bench' });
   const client = createClient(transport);
@@ -79,8 +89,8 @@ export async function benchLoad({ kubeconfig, secondsEach = 2, connections = 16,
   const extra = Object.entries({ Host: server.host, Accept: 'application/json', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const requestText = (method: string, path: string, body?: string) =>
     `${method} ${path} HTTP/1.1\r\n${extra}${body === undefined ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`}\r\n${body ?? ''}`;
-  /** Asks on all connections for `secondsEach`; answers per second. `next` gives the request of the given number, or undefined to end. */
-  const rate = async (next: (serial: number) => string | undefined): Promise<number> => {
+  /** Asks on all connections for `secondsEach`. `next` gives the request of the given number, or undefined to end. */
+  const rate = async (next: (serial: number) => string | undefined): Promise<{ perSecond: number; answered: number }> => {
     const started = systemClock.monotonic();
     let serial = 0;
     let answered = 0;
@@ -93,20 +103,27 @@ export async function benchLoad({ kubeconfig, secondsEach = 2, connections = 16,
         answered++;
       }
     }));
-    return Math.round((answered * 1000) / (systemClock.monotonic() - started));
+    return { perSecond: Math.round((answered * 1000) / (systemClock.monotonic() - started)), answered };
   };
 
+  const figures: Figure[] = [];
+  const measure = async (name: string, target: string | undefined, next: (serial: number) => string | undefined): Promise<void> => {
+    if (!only.test(name)) return;
+    const before = serverPid === undefined ? 0 : cpuMs(serverPid);
+    const { perSecond, answered } = await rate(next);
+    figures.push({ name, unit: '/s', value: perSecond, ...(target === undefined ? {} : { target }) });
+    if (serverPid !== undefined) figures.push({ name: `${name}: server CPU`, unit: 'µs each', value: Math.round(((cpuMs(serverPid) - before) * 1000) / answered) });
+  };
   const path = `/api/v1/namespaces/${namespace}`;
   try {
-    const figures: Figure[] = [];
-    const createPods = await rate((serial) => (serial < podCount ? requestText('POST', `${path}/pods`, podBody(serial)) : undefined));
-    figures.push({ name: `CREATE pods, ${connections} connections`, unit: '/s', value: createPods, target: '≥ 4,560 (4 × 1,140)' });
+    await measure(`CREATE ${podCount} pods, as they come`, undefined, (serial) => (serial < podCount ? requestText('POST', `${path}/pods`, podBody(serial)) : undefined));
     const one = requestText('GET', `${path}/pods/load-0`);
-    await rate((serial) => (serial < 2_000 ? one : undefined)); // warm up
-    figures.push({ name: `GET one pod, TLS, ${connections} connections`, unit: '/s', value: await rate(() => one), target: '≥ 17,000 (5 × 3,400)' });
+    if (only.test('GET')) await rate((serial) => (serial < 2_000 ? one : undefined)); // warm up
+    await measure(`GET one pod, TLS, ${connections} connections`, '≥ 17,000 (5 × 3,400)', () => one);
     const list = requestText('GET', `${path}/pods`);
-    figures.push({ name: `LIST ${podCount} pods`, unit: '/s', value: await rate(() => list), target: '≥ 590 (10 × 59)' });
-    figures.push({ name: 'CREATE ConfigMaps of 1 KB', unit: '/s', value: await rate((serial) => requestText('POST', `${path}/configmaps`, JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `load-${serial}` }, data: { key: 'x'.repeat(1024) } }))), target: '≥ 7,360 (4 × 1,840)' });
+    await measure(`LIST ${podCount} pods`, '≥ 590 (10 × 59)', () => list);
+    await measure(`CREATE pods, ${connections} connections`, '≥ 4,560 (4 × 1,140)', (serial) => requestText('POST', `${path}/pods`, podBody(podCount + serial)));
+    await measure('CREATE ConfigMaps of 1 KB', '≥ 7,360 (4 × 1,840)', (serial) => requestText('POST', `${path}/configmaps`, JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `load-${serial}` }, data: { key: 'x'.repeat(1024) } })));
     return figures;
   } finally {
     for (const connection of sockets) connection.close();
@@ -129,7 +146,7 @@ function podBody(serial: number): string {
 }
 
 if (import.meta.main) {
-  const [kubeconfig, seconds] = process.argv.slice(2);
-  if (!kubeconfig) { console.error('usage: load.ts KUBECONFIG [seconds per figure]'); process.exit(2); }
-  for (const figure of await benchLoad({ kubeconfig, ...(seconds ? { secondsEach: Number(seconds) } : {}) })) printFigure(figure);
+  const [kubeconfig, seconds, pid, only] = process.argv.slice(2);
+  if (!kubeconfig) { console.error('usage: load.ts KUBECONFIG [seconds per figure] [pid of the server] [pattern of figures]'); process.exit(2); }
+  for (const figure of await benchLoad({ kubeconfig, ...(seconds ? { secondsEach: Number(seconds) } : {}), ...(pid ? { serverPid: Number(pid) } : {}), ...(only ? { only: new RegExp(only) } : {}) })) printFigure(figure);
 }

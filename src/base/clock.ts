@@ -46,6 +46,12 @@ export async function every(clock: Clock, periodMs: number, signal: AbortSignal,
 }
 
 /** '2026-11-21T03:00:00Z', the form of metav1.Time. */
-export function timestamp(ms: number): string { return `${new Date(ms).toISOString().slice(0, 19)}Z`; }
+export function timestamp(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (second !== lastTimestamp.second) lastTimestamp = { second, text: `${new Date(ms).toISOString().slice(0, 19)}Z` };
+  return lastTimestamp.text;
+}
+/** A busy server asks for the same second thousands of times. */
+let lastTimestamp = { second: NaN, text: '' };
 /** '2026-11-21T03:00:00.123000Z', the form of metav1.MicroTime. */
 export function microTimestamp(ms: number): string { return `${new Date(ms).toISOString().slice(0, 23)}000Z`; }

@@ -40,8 +40,11 @@ export interface ApplyOptions extends ManagerOptions { force?: boolean }
 
 /** An object's endpoint resets its status, and the status endpoint everything but it. */
 export function defaultResetFields(subresource = ''): readonly (readonly string[])[] {
-  return subresource === '' ? [['status']] : subresource === 'status' ? [['spec'], ['metadata', 'labels']] : [];
+  return subresource === '' ? resetOfObject : subresource === 'status' ? resetOfStatus : resetNothing;
 }
+const resetOfObject = [['status']];
+const resetOfStatus = [['spec'], ['metadata', 'labels']];
+const resetNothing: readonly (readonly string[])[] = [];
 
 /** 'kubectl' of 'kubectl/v1.36.0 (linux/amd64)': the manager of a request that names none, at most 128 bytes. */
 export function managerFromUserAgent(userAgent: string): string {
@@ -285,8 +288,14 @@ function withoutPaths(object: JsonObject, paths: readonly (readonly string[])[])
   return out;
 }
 
-/** Every field below each path. */
+/** Every field below each path. Remembered by the list's identity: there are a handful. */
 function setOfPaths(paths: readonly (readonly string[])[]): FieldSet {
+  let set = setsOfPaths.get(paths);
+  if (!set) setsOfPaths.set(paths, set = makeSetOfPaths(paths));
+  return set;
+}
+const setsOfPaths = new WeakMap<readonly (readonly string[])[], FieldSet>();
+function makeSetOfPaths(paths: readonly (readonly string[])[]): FieldSet {
   return paths.length === 0 ? emptySet : paths.reduce<FieldSet>((set, path) => union(set, path.reduceRight<FieldSet>((below, name) => ({ [`f:${name}`]: below }), everything)), emptySet);
 }
 /** Stands for a node and all below it: has every key. `difference(x, everything)` is empty. */

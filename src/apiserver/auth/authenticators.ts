@@ -77,11 +77,13 @@ interface KnownCertificate { user: UserInfo | undefined; commonName: string; val
 /** Remembers what a certificate says, by the bytes' identity first (one per connection), by fingerprint else. */
 function certificateReader(caPem: string): (der: Uint8Array) => KnownCertificate | undefined {
   const authorities = splitPem(caPem).map((pem) => new X509Certificate(pem));
-  const byBytes = new WeakMap<Uint8Array, KnownCertificate>();
+  /** null: of another authority. */
+  const byBytes = new WeakMap<Uint8Array, KnownCertificate | null>();
   const byFingerprint = new Map<string, KnownCertificate | undefined>();
   return (der) => {
-    let known = byBytes.get(der);
-    if (known) return known;
+    const seen = byBytes.get(der);
+    if (seen !== undefined) return seen ?? undefined;
+    let known: KnownCertificate | undefined;
     const fingerprint = createHash('sha256').update(der).digest('hex');
     if (byFingerprint.has(fingerprint)) known = byFingerprint.get(fingerprint);
     else {
@@ -94,7 +96,7 @@ function certificateReader(caPem: string): (der: Uint8Array) => KnownCertificate
       if (byFingerprint.size >= certificateCacheLimit) byFingerprint.clear();
       byFingerprint.set(fingerprint, known);
     }
-    if (known) byBytes.set(der, known);
+    byBytes.set(der, known ?? null);
     return known;
   };
 }
