@@ -304,3 +304,18 @@ test('the kubernetes Service leads to this server', async () => {
   assert.deepEqual((await client.for(resources.endpoints).get(key)).subsets, [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }]);
   assert.deepEqual((await client.for(resources.endpointslices).get(key)).endpoints![0]!.addresses, ['10.1.2.3']);
 });
+
+test('events are found by field in either group', async () => {
+  await using env = await startApiServer({ clock: new FakeClock() });
+  const client = env.client();
+  const event = (name: string, controller: string) => client.for(resources.eventsK8sIo).create({
+    metadata: { name }, regarding: { kind: 'Pod', name, namespace: 'default' }, reason: 'Test', action: 'Do', type: 'Normal', eventTime: '2017-09-19T13:49:16.000000Z', reportingController: controller, reportingInstance: 'i',
+  } as never, inDefault);
+  await event('a', 'one');
+  await event('b', 'two');
+  const found = async (names: typeof resources.events | typeof resources.eventsK8sIo, fieldSelector: string) => (await client.for(names as typeof resources.events).list({ ...inDefault, fieldSelector })).items.map((item) => item.metadata.name);
+  assert.deepEqual(await found(resources.eventsK8sIo, 'reportingController=one'), ['a']);
+  assert.deepEqual(await found(resources.eventsK8sIo, 'regarding.name=b,type=Normal'), ['b']);
+  assert.deepEqual(await found(resources.events, 'source=one'), ['a']);
+  assert.deepEqual(await found(resources.events, 'involvedObject.name=b'), ['b']);
+});

@@ -44,8 +44,8 @@ export const resourceQuotaController = defineController({
     if (!context.cache(resourcequotas).get(key)) return done;
     const [namespace, name] = key.split('/') as [string, string];
     // Read before counting: what admission books from here on makes the write below a conflict.
-    let quota: ResourceQuota;
-    try { quota = await context.client.for(resourcequotas).get({ namespace, name }, { signal }); } catch (err) { if (isNotFound(err)) return done; throw err; }
+    const [quota] = (await context.client.for(resourcequotas).list({ namespace, fieldSelector: `metadata.name=${name}`, signal })).items; // its role may list, not get
+    if (!quota) return done;
     if (quota.metadata.deletionTimestamp) return done;
     const hard = quota.spec?.hard ?? {};
     const counted = await countUsage(quota, context, signal);

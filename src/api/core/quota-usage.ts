@@ -122,7 +122,7 @@ function podInScope(spec: PodSpec, { scopeName, operator, values = [] }: ScopedR
 /** Resources of `hard` that a pod must name but does not, with the containers at fault: `limits.cpu for: a,b`. Pod-level resources count for all. */
 export function unnamedResources({ spec }: Pod, hard: readonly string[]): string[] {
   if (!spec) return [];
-  const wanted = hard.filter((name) => /^((requests|limits)\.)?(cpu|memory|ephemeral-storage)$/.test(name));
+  const wanted = hard.filter((name) => /^((requests|limits)\.)?(cpu|memory)$/.test(name));
   const missing: string[] = [];
   for (const name of wanted.sort()) {
     const kind = name.startsWith('limits.') ? 'limits' : 'requests';

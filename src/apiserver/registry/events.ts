@@ -35,16 +35,16 @@ export const eventFieldSelectors = {
   source: (event: Event) => text(event.source?.component || event.reportingComponent),
   type: (event: Event) => text(event.type),
 };
-/** The same fields under events.k8s.io's names; values are read from the stored form. */
-const otherFieldSelectors = {
-  ...Object.fromEntries(Object.entries(eventFieldSelectors).filter(([path]) => path.startsWith('involvedObject')).map(([path, value]) => [path.replace('involvedObject', 'regarding'), value])),
-  reason: eventFieldSelectors.reason, reportingController: eventFieldSelectors.reportingComponent, type: eventFieldSelectors.type,
-};
+/** The same fields under events.k8s.io's names; the objects are of that form. */
+const otherFieldSelectors = Object.fromEntries(Object.entries(eventFieldSelectors).filter(([path]) => path !== 'source').map(([path, value]) => [
+  path.replace('involvedObject', 'regarding').replace('reportingComponent', 'reportingController'),
+  (object: JsonObject) => value(eventToStored(object) as unknown as Event),
+]));
 
 export const eventEntries = [
   entry(events, { columns: eventColumns, ttlSeconds: eventTtlSeconds, fieldSelectors: eventFieldSelectors, strategy: { allowCreateOnUpdate: true, generation: 'none', validate: validateEvent, validateUpdate: validateEvent } }),
   entry(eventsK8sIo, {
-    // Tables and field selectors work on the stored form.
+    // Tables work on the stored form.
     columns: eventColumns as unknown as readonly Column<never>[], storagePrefix: '/registry/events', ttlSeconds: eventTtlSeconds,
     fieldSelectors: otherFieldSelectors as unknown as Record<string, () => string>,
     strategy: { allowCreateOnUpdate: true, generation: 'none' },
