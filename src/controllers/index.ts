@@ -8,7 +8,10 @@ import { EventCorrelator } from '../client/events.ts';
 import type { InformerFactory } from '../client/informer.ts';
 import { csrApprovingController, csrCleanerController, csrSigningController } from './certificates.ts';
 import { clusterRoleAggregationController } from './clusterrole-aggregation.ts';
+import { cronJobController } from './cronjob.ts';
+import { daemonSetController } from './daemonset.ts';
 import { deploymentController } from './deployment.ts';
+import { disruptionController } from './disruption.ts';
 import { endpointsController } from './endpoints.ts';
 import { endpointSliceController } from './endpointslice.ts';
 import { startController, type ControllerDefinition, type RunningController } from './framework.ts';
@@ -18,17 +21,21 @@ import { namespaceController } from './namespace.ts';
 import { nodeIpamController } from './node-ipam.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
 import type { ControllerOptions } from './options.ts';
+import { persistentVolumeBinder } from './persistentvolume-binder.ts';
 import { podGarbageCollector } from './pod-garbage-collector.ts';
 import { replicaSetController, replicationController } from './replicaset.ts';
 import { resourceQuotaController } from './resourcequota.ts';
 import { rootCaController, serviceAccountController } from './serviceaccount.ts';
+import { statefulSetController } from './statefulset.ts';
 import { taintEvictionController } from './taint-eviction.ts';
 import { ttlAfterFinishedController } from './ttl-after-finished.ts';
+import { attributesClassProtectionController, claimProtectionController, volumeProtectionController } from './volume-protection.ts';
 
 /** In start order. The garbage collector comes last: it shares the informers the others have asked for. */
 export const allControllers: readonly ControllerDefinition[] = [
-  serviceAccountController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, jobController,
+  serviceAccountController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, statefulSetController, daemonSetController, jobController, cronJobController, disruptionController,
   endpointsController, endpointSliceController, nodeLifecycleController, taintEvictionController, nodeIpamController, podGarbageCollector, ttlAfterFinishedController,
+  persistentVolumeBinder, claimProtectionController, volumeProtectionController, attributesClassProtectionController,
   clusterRoleAggregationController, resourceQuotaController, csrApprovingController, csrSigningController, csrCleanerController,
   garbageCollector,
 ];
@@ -47,7 +54,7 @@ export function chooseControllers(flags: readonly string[] = ['*'], all: readonl
   });
 }
 /** Upstream controllers that this cluster has no use for: named on a command line, they are ignored. */
-const notOurs = new Set(['service-lb-controller', 'node-route-controller', 'cloud-node-lifecycle-controller', 'persistentvolume-attach-detach-controller', 'persistentvolume-expander-controller', 'ephemeral-volume-controller', 'storage-version-migrator-controller', 'selinux-warning-controller', 'validatingadmissionpolicy-status-controller', 'resourceclaim-controller', 'device-taint-eviction-controller', 'service-cidr-controller', 'volumeattributesclass-protection-controller', 'legacy-serviceaccount-token-cleaner-controller', 'podcertificaterequest-cleaner-controller', 'kube-apiserver-serving-clustertrustbundle-publisher-controller', 'ttl-controller', 'ttl', 'service', 'route', 'cloud-node-lifecycle', 'attachdetach', 'persistentvolume-expander', 'ephemeral-volume']);
+const notOurs = new Set(['service-lb-controller', 'node-route-controller', 'cloud-node-lifecycle-controller', 'persistentvolume-attach-detach-controller', 'persistentvolume-expander-controller', 'ephemeral-volume-controller', 'storage-version-migrator-controller', 'selinux-warning-controller', 'validatingadmissionpolicy-status-controller', 'resourceclaim-controller', 'device-taint-eviction-controller', 'service-cidr-controller', 'legacy-serviceaccount-token-cleaner-controller', 'podcertificaterequest-cleaner-controller', 'kube-apiserver-serving-clustertrustbundle-publisher-controller', 'ttl-controller', 'ttl', 'service', 'route', 'cloud-node-lifecycle', 'attachdetach', 'persistentvolume-expander', 'ephemeral-volume']);
 
 export interface StartControllersOptions {
   client: Client; informers: InformerFactory; clock: Clock; rng: Rng; log: Logger; signal: AbortSignal;
