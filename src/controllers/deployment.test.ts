@@ -105,3 +105,21 @@ test('deleting a deployment takes its sets and pods along; orphaning keeps them'
   assert.equal((await env.client.for(replicasets).list({ namespace: 'default' })).items.length, 0);
   assert.equal((await env.client.for(pods).list({ namespace: 'default' })).items.length, 0);
 });
+
+test('an adopted set keeps its revision, however large, and the next one follows it', async () => {
+  await using env = await startControllerTest(only);
+  const stop = env.kubelet();
+  const { spec } = makeDeployment('app:0', { replicas: 1 });
+  await env.client.for(replicasets).create({
+    metadata: { name: 'by-hand', namespace: 'default', labels: { app: 'web' }, annotations: { 'deployment.kubernetes.io/revision': '3546343826724305832' } }, spec,
+  });
+  await env.settle();
+  await env.client.for(deployments).create(makeDeployment('app:1', { replicas: 1 }));
+  await env.settle();
+  await env.settle();
+  assert.equal((await env.client.for(deployments).get(key)).metadata.annotations?.['deployment.kubernetes.io/revision'], '3546343826724305833');
+  const adopted = await env.client.for(replicasets).get({ namespace: 'default', name: 'by-hand' });
+  assert.equal(adopted.metadata.ownerReferences?.[0]?.kind, 'Deployment');
+  assert.equal(adopted.spec.replicas, 0);
+  stop();
+});

@@ -148,7 +148,7 @@ class Rollout {
     const deployment = this.#deployment;
     const found = findNewSet(deployment, this.#sets);
     const olds = this.#olds(found);
-    const revision = Math.max(0, ...olds.map((set) => Number(set.metadata.annotations?.[revisionAnnotation] ?? 0) || 0)) + 1;
+    const revision = olds.map(revisionOf).reduce((most, one) => (one > most ? one : most), 0n) + 1n;
     const api = client.for(replicasets);
     if (found) {
       const annotations = setAnnotations(deployment, found, revision);
@@ -243,8 +243,7 @@ class Rollout {
     const limit = this.#deployment.spec.revisionHistoryLimit;
     if (limit === undefined || limit === 2 ** 31 - 1) return;
     const olds = this.#olds(newSet).filter((set) => !set.metadata.deletionTimestamp);
-    const revision = (set: ReplicaSet) => Number(set.metadata.annotations?.[revisionAnnotation] ?? 0) || 0;
-    olds.sort((a, b) => revision(a) - revision(b) || byCreation(a, b));
+    olds.sort((a, b) => Number(revisionOf(a) - revisionOf(b)) || byCreation(a, b));
     for (const set of olds.slice(0, Math.max(0, olds.length - limit))) {
       if ((set.status?.replicas ?? 0) !== 0 || replicasOf(set) !== 0 || (set.metadata.generation ?? 0) > (set.status?.observedGeneration ?? 0)) continue;
       try { await this.#context.client.for(replicasets).delete(set.metadata, { signal: this.#signal }); } catch (err) { if (!isNotFound(err)) throw err; }
@@ -265,12 +264,16 @@ class Rollout {
 
 const notCopied = new Set([lastAppliedAnnotation, revisionAnnotation, revisionHistoryAnnotation, desiredReplicasAnnotation, maxReplicasAnnotation, 'deprecated.deployment.rollback.to']);
 
+/** Revisions are 64-bit: a set made by hand may carry one that a double can't hold. What is no number counts as 0. */
+const parseRevision = (text: string | undefined): bigint => (text !== undefined && /^\d{1,19}$/.test(text) ? BigInt(text) : 0n);
+const revisionOf = (set: ReplicaSet): bigint => parseRevision(set.metadata.annotations?.[revisionAnnotation]);
+
 /** A set's annotations: the deployment's, its own, and its revision with those it had before. */
-function setAnnotations(deployment: Deployment, set: ReplicaSet | undefined, revision: number): Record<string, string> {
+function setAnnotations(deployment: Deployment, set: ReplicaSet | undefined, revision: bigint): Record<string, string> {
   const annotations: Record<string, string> = { ...set?.metadata.annotations };
   for (const [name, value] of Object.entries(deployment.metadata.annotations ?? {})) if (!notCopied.has(name)) annotations[name] = value;
   const old = annotations[revisionAnnotation];
-  if ((Number(old ?? 0) || 0) < revision) {
+  if (parseRevision(old) < revision) {
     annotations[revisionAnnotation] = String(revision);
     if (old !== undefined && old !== '') {
       const history = annotations[revisionHistoryAnnotation] ? annotations[revisionHistoryAnnotation]!.split(',') : [];
