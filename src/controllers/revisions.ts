@@ -17,7 +17,7 @@ type Owner = ApiObject & { spec: { template: PodTemplateSpec; revisionHistoryLim
 /** A patch that puts the whole template back, as kubectl rollout undo applies it. */
 const dataOf = (template: PodTemplateSpec): JsonObject => ({ spec: { template: { ...(template as unknown as JsonObject), $patch: 'replace' } } });
 export const templateOf = (revision: ControllerRevision): PodTemplateSpec => {
-  const { $patch: _, ...template } = (revision.data as { spec: { template: PodTemplateSpec & { $patch?: string } } }).spec.template;
+  const { $patch: _, ...template } = (revision.data as unknown as { spec: { template: PodTemplateSpec & { $patch?: string } } }).spec.template;
   return template;
 };
 
