@@ -1,4 +1,5 @@
 /** Paths that are no resources: discovery, version, health, metrics, OpenAPI, service account issuer documents. */
+import { createHash } from 'node:crypto';
 import type { JsonObject } from '../base/json.ts';
 import { badRequest, notAcceptable } from '../api/meta/status.ts';
 import { Discovery } from './discovery.ts';
@@ -7,7 +8,7 @@ import { negotiate } from './encoding/negotiate.ts';
 import { noSuchMethod, noSuchResource, type ServerContext } from './handlers/context.ts';
 import type { NonResourceHandler } from './handlers/pipeline.ts';
 import type { ApiMetrics } from './metrics.ts';
-import type { ApiResult } from './request.ts';
+import type { ApiRequest, ApiResult } from './request.ts';
 import { versionInfo } from './version.ts';
 
 export interface HealthCheck { name: string; /** Throws, or returns a text, when it is not well. */ check(): Promise<string | undefined> | string | undefined; /** Part of /livez too. Default true. */ live?: boolean }
@@ -48,7 +49,7 @@ export function createNonResourceHandler(context: ServerContext, config: NonReso
       case 'api': case 'apis': {
         if (rest.length === 0) {
           const form = negotiate(acceptOf(request), { transforms: false, protobuf: true, discovery: true });
-          if (form.discovery) return { type: 'raw', code: 200, contentType: `application/json;g=apidiscovery.k8s.io;v=${form.discovery};as=APIGroupDiscoveryList`, body: JSON.stringify(discovery.aggregated(first === 'api', form.discovery)), headers: { vary: 'Accept' } };
+          if (form.discovery) return tagged(request, { contentType: `application/json;g=apidiscovery.k8s.io;v=${form.discovery};as=APIGroupDiscoveryList`, body: JSON.stringify(discovery.aggregated(first === 'api', form.discovery)) });
           return ok(first === 'api' ? discovery.coreVersions(config.address()) : discovery.groupList());
         }
         const value = first === 'api' ? (rest.length === 1 ? discovery.resourceList('', rest[0]!) : undefined)
@@ -61,7 +62,7 @@ export function createNonResourceHandler(context: ServerContext, config: NonReso
         const { registry } = config.metrics;
         return { type: 'raw', code: 200, contentType: registry.contentType, body: await registry.metrics() };
       }
-      case 'openapi': return openapi(config.openapi, rest, acceptOf(request));
+      case 'openapi': return openapi(config.openapi, rest, request);
       default: {
         const document = config.documents?.[path];
         if (!document) throw noSuchResource();
@@ -90,11 +91,28 @@ async function health(checks: readonly HealthCheck[], kind: string, rest: readon
   return text(200, `${lines.join('\n')}\n${kind} check passed\n`);
 }
 
-async function openapi(documents: OpenApi | undefined, rest: readonly string[], accept: string): Promise<ApiResult> {
+const tags = new WeakMap<Uint8Array, string>();
+function tagOf(body: string | Uint8Array): string {
+  const known = typeof body === 'string' ? undefined : tags.get(body);
+  if (known !== undefined) return known;
+  const tag = `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"`;
+  if (typeof body !== 'string') tags.set(body, tag);
+  return tag;
+}
+/** A document that clients keep and ask for again by its hash. RFC 9110 §13.1.2. */
+function tagged(request: ApiRequest, { contentType, body }: OpenApiAnswer): ApiResult {
+  const headers = { vary: 'Accept', etag: tagOf(body) };
+  const asked = request.headers['if-none-match'];
+  if (typeof asked === 'string' && asked.split(',').some((tag) => tag.trim().replace(/^W\//, '') === headers.etag)) return { type: 'raw', code: 304, contentType, body: '', headers };
+  return { type: 'raw', code: 200, contentType, body, headers };
+}
+
+async function openapi(documents: OpenApi | undefined, rest: readonly string[], request: ApiRequest): Promise<ApiResult> {
+  const accept = acceptOf(request);
   if (!documents) throw noSuchResource();
   const [version, ...path] = rest;
   const answer = version === 'v2' && path.length === 0 ? await documents.v2(accept) : version === 'v3' && path.length > 0 ? await documents.v3(path.join('/'), accept) : undefined;
-  if (answer) return { type: 'raw', code: 200, contentType: answer.contentType, body: answer.body, headers: { vary: 'Accept' } };
+  if (answer) return tagged(request, answer);
   if (version === 'v3' && path.length === 0) return { type: 'raw', code: 200, contentType: 'application/json', body: JSON.stringify(await documents.v3Index()) };
   if (version === 'v2') throw notAcceptable('only the following media types are accepted: application/json');
   if (version === undefined) throw badRequest('use /openapi/v2 or /openapi/v3');

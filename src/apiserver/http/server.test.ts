@@ -170,6 +170,8 @@ test('discovery, health, version and metrics', async () => {
   assert.equal(v1.resources.find((resource: any) => resource.name === 'pods/eviction').group, 'policy');
   const aggregated = await ask('/apis', { headers: { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json' } });
   assert.equal(aggregated.headers['content-type'], 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList');
+  const again = await ask('/apis', { headers: { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json', 'if-none-match': aggregated.headers.etag } } as never);
+  assert.equal(again.code, 304);
   const apps = aggregated.json.items.find((item: any) => item.metadata.name === 'apps');
   assert.equal(apps.versions[0].resources.find((resource: any) => resource.resource === 'deployments').subresources[0].responseKind.kind, 'Scale');
   assert.equal((await ask('/readyz')).text, 'ok');
