@@ -132,9 +132,7 @@ class Sync {
   #revisionFor(ordinal: number): ControllerRevision {
     const strategy = this.#set.spec.updateStrategy;
     if (strategy?.type === 'OnDelete' || this.#current === this.#update) return this.#update;
-    const partition = strategy?.rollingUpdate?.partition ?? 0;
-    if (partition > 0) return ordinal < this.#start + partition ? this.#current : this.#update;
-    return ordinal < this.#start + (this.#set.status?.currentReplicas ?? 0) ? this.#current : this.#update;
+    return ordinal < this.#start + (strategy?.rollingUpdate?.partition ?? 0) ? this.#current : this.#update;
   }
 
   async #create(ordinal: number): Promise<void> {
