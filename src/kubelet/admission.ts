@@ -2,6 +2,7 @@
  * Whether this node can take a pod it was given: upstream's kubelet runs the scheduler's node predicates once more, so that pods bound
  * by hand or by races fail visibly. A refused pod becomes Failed with the reason.
  */
+import { compileNodeSelector } from '../api/core/node-selector.ts';
 import type { Node, Pod } from '../api/core/v1.ts';
 import type { KubeletConfig } from './config.ts';
 import type { NodeAllocatable } from './fields.ts';
@@ -16,7 +17,8 @@ const safeSysctls = new Set(['kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_r
 
 function matchesSelector(pod: Pod, node: Node): boolean {
   const labels = node.metadata.labels ?? {};
-  return Object.entries(pod.spec.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
+  const required = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return Object.entries(pod.spec.nodeSelector ?? {}).every(([key, value]) => labels[key] === value) && (!required || compileNodeSelector(required)(node));
 }
 const hostPorts = (pod: Pod): string[] => [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always')]
   .flatMap((container) => (container.ports ?? []).filter(({ hostPort }) => hostPort).map((port) => `${port.protocol ?? 'TCP'}/${port.hostPort}/${port.hostIP ?? ''}`));
@@ -29,6 +31,7 @@ export function admit(pod: Pod, others: readonly Pod[], node: Node | undefined, 
     if (!safeSysctls.has(plain) && !allowed) return { reason: 'SysctlForbidden', message: `forbidden sysctl: "${name}" not allowlisted` };
   }
   if (isStaticPod(pod)) return undefined;
+  if (pod.spec.os && pod.spec.os.name !== 'linux') return { reason: 'PodOSNotSupported', message: "Failed to admit pod as the OS field doesn't match node OS" };
   if (node && !matchesSelector(pod, node)) return { reason: 'NodeAffinity', message: "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector" };
   const live = others.filter((other) => uidOf(other) !== uidOf(pod));
   if (live.length + 1 > config.maxPods) return { reason: 'OutOfpods', message: `Node didn't have enough resource: pods, requested: 1, used: ${live.length}, capacity: ${config.maxPods}` };

@@ -259,6 +259,17 @@ test('a pod that does not fit is refused with upstream\'s words', async () => {
   assert.equal(pod.status?.message, "Pod was rejected: Node didn't have enough resource: cpu, requested: 100000, used: 0, capacity: 4000");
 });
 
+test('a pod for another system or another node is turned away, and nothing of it starts', async () => {
+  await using env = await startKubelet();
+  await env.create('os', { containers: [container('c')], os: { name: 'windows' } });
+  await env.create('affinity', { containers: [container('c')], affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] }] } } } });
+  assert.deepEqual((await env.pod('os')).status?.reason, 'PodOSNotSupported');
+  assert.equal((await env.pod('os')).status?.message, "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS");
+  assert.deepEqual((await env.pod('affinity')).status?.reason, 'NodeAffinity');
+  assert.equal((await env.runtime.listPodSandbox()).length, 0);
+  assert.ok(!env.events.some((event) => event.startsWith('FailedCreatePodSandBox')));
+});
+
 test('an ephemeral container joins a running pod', async () => {
   await using env = await startKubelet();
   await env.create('web', { containers: [container('c')] });

@@ -143,8 +143,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
       const refusal = admit(pod, live, reporter.node(), allocatable, config) ?? eviction.refuses(pod);
       if (refusal) {
         recorder.event(pod, 'Warning', refusal.reason, refusal.message);
-        workers.update(pod);
-        workers.evict(uid, { phase: 'Failed', reason: refusal.reason, message: `Pod was rejected: ${refusal.message}` }, 0);
+        workers.refuse(pod, { phase: 'Failed', reason: refusal.reason, message: `Pod was rejected: ${refusal.message}` });
         return;
       }
     }

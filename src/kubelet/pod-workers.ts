@@ -53,6 +53,8 @@ export interface PodWorkers {
   wake(uid: string, urgent?: boolean): void;
   /** Ends the pod for a reason of the node's own. */
   evict(uid: string, override: StatusOverride, graceSeconds: number | undefined): void;
+  /** Turns a pod away at the door: nothing of it is started. */
+  refuse(pod: Pod, override: StatusOverride): void;
   /** Ends containers that no known pod owns. */
   killOrphan(pod: Pod): void;
   stateOf(uid: string): WorkerState | undefined;
@@ -194,6 +196,11 @@ export function createPodWorkers(options: {
       if (!worker || worker.state !== 'syncing') return;
       worker.override = override;
       beginTermination(worker, graceSeconds);
+    },
+    refuse(pod, override) {
+      const worker = ensure(pod);
+      worker.override = override;
+      beginTermination(worker, 0);
     },
     killOrphan(pod) {
       const worker = ensure(pod);
