@@ -67,21 +67,46 @@ function fieldType(apiVersion: string, path: string, schema: JsonObject): FieldT
   }
 }
 
-/** Fills absent fields from `default`s, in place; a null where null is not allowed counts as absent. Idempotent. */
-export function applySchemaDefaults(value: Json | undefined, schema: JsonObject): void {
+/**
+ * Fills absent fields from `default`s, in place; a null where null is not allowed counts as absent, and goes where there is no
+ * default. Idempotent. Returns whether anything changed. Source: apiextensions-apiserver/pkg/apiserver/schema/defaulting.
+ */
+export function applySchemaDefaults(value: Json | undefined, schema: JsonObject): boolean {
+  let changed = false;
+  /** Null where it may not be. */
+  const wrongNull = (child: Json | undefined, own: JsonObject) => child === null && own.nullable !== true;
   if (Array.isArray(value)) {
-    if (isJsonObject(schema.items)) for (const item of value) applySchemaDefaults(item, schema.items);
-    return;
+    const { items } = schema;
+    if (!isJsonObject(items)) return false;
+    for (let index = 0; index < value.length; index++) {
+      if (items.default !== undefined && wrongNull(value[index], items)) { value[index] = cloneJson(items.default); changed = true; }
+      if (applySchemaDefaults(value[index], items)) changed = true;
+    }
+    return changed;
   }
-  if (!isJsonObject(value)) return;
+  if (!isJsonObject(value)) return false;
   const properties = objectOf(schema.properties);
-  for (const [name, property] of Object.entries(properties)) {
+  for (const name in properties) {
+    const property = properties[name];
     if (!isJsonObject(property)) continue;
     const current = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (property.default !== undefined && (current === undefined || (current === null && property.nullable !== true))) setOwn(value, name, cloneJson(property.default));
-    applySchemaDefaults(Object.hasOwn(value, name) ? value[name] : undefined, property);
+    if (property.default !== undefined && (current === undefined || wrongNull(current, property))) { setOwn(value, name, cloneJson(property.default)); changed = true; }
+    else if (wrongNull(current, property)) { delete value[name]; changed = true; }
+    const next = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (typeof next === 'object' && applySchemaDefaults(next, property)) changed = true;
   }
-  if (isJsonObject(schema.additionalProperties)) for (const name in value) if (!Object.hasOwn(properties, name)) applySchemaDefaults(value[name], schema.additionalProperties);
+  const { additionalProperties } = schema;
+  if (isJsonObject(additionalProperties)) {
+    for (const name in value) {
+      if (Object.hasOwn(properties, name)) continue;
+      if (wrongNull(value[name], additionalProperties)) {
+        if (additionalProperties.default !== undefined) setOwn(value, name, cloneJson(additionalProperties.default)); else delete value[name];
+        changed = true;
+      }
+      if (Object.hasOwn(value, name) && applySchemaDefaults(value[name], additionalProperties)) changed = true;
+    }
+  }
+  return changed;
 }
 
 /** The definition for OpenAPI documents: the schema with the top-level fields and the kind. `objectMeta` is a reference in the document's dialect. */

@@ -12,6 +12,9 @@ import { createClient } from '../client/typed-client.ts';
 import type { Client, Transport } from '../client/client.ts';
 import type { Store } from '../store/store.ts';
 import { Aggregator, type AggregatorConfig } from './aggregator/aggregator.ts';
+import { customresourcedefinitions } from '../api/resources.ts';
+import { CustomResources } from './apiextensions/custom-resources.ts';
+import { Auditor, type AuditConfig } from './audit/audit.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
@@ -64,6 +67,8 @@ export interface ApiServerConfig {
   checks?: readonly HealthCheck[];
   /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
+  /** The record of requests. The backends are closed with the server. */
+  audit?: AuditConfig;
   /** Other servers behind this one, by APIService; without it there is no aggregation and no APIService is registered. */
   aggregator?: AggregatorConfig;
   /** How to speak to kubelets, for logs, exec, attach, portforward and proxy. */
@@ -125,12 +130,15 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const parts: ServerParts = { clock, rng, log, client: client(apiserverUser, { userAgent: 'kube-apiserver' }), resources, feed, signal: stop.signal };
   const security = config.security?.(parts) ?? {};
   const aggregator = config.aggregator && new Aggregator(config.aggregator, parts);
+  const audit = config.audit && new Auditor(config.audit, clock, rng);
   const context: ServerContext = {
     store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}),
   };
+  const definitions = resources.for(customresourcedefinitions as ResourceNames);
+  const customResources = definitions && new CustomResources(context, definitions);
   let isReady = false;
   let expiring: Promise<void> | undefined;
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
@@ -154,6 +162,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
 
   const ready = (async () => {
     await feed.started();
+    await customResources?.start();
     if (config.bootstrap !== false) await bootstrap(context, config.bootstrap ?? {}, stop.signal);
     await aggregator?.start();
     isReady = true;
@@ -165,11 +174,13 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const close = () => closing ??= (async () => {
     stop.abort();
     await ready.catch(() => {});
+    await customResources?.[Symbol.asyncDispose]();
     await aggregator?.[Symbol.asyncDispose]();
     await expiring;
     for (const cache of feed.caches()) cache.closeWatchers();
     await Promise.all([...listeners].map((listener) => listener.close()));
     await feed[Symbol.asyncDispose]();
+    await audit?.[Symbol.asyncDispose]();
   })();
 
   const server: ApiServer = {

@@ -58,13 +58,19 @@ export function validateLabels(labels: { readonly [key: string]: string } | unde
 }
 
 export function validateMetadata(meta: ObjectMeta, resource: ServedResource): FieldError[] {
+  return validateMetadataAt(meta, problem.field('metadata'), resource.namespaced, resource.entry.strategy.validateName ?? nameIsDNSSubdomain, resource.names.typeName !== '' && !looseGroups.has(resource.names.group));
+}
+
+/** Kinds of these groups may have any finalizer, as upstream's. */
+const looseGroups = new Set(['apiextensions.k8s.io', 'apiregistration.k8s.io']);
+
+/** The same for the metadata of an object inside another. */
+export function validateMetadataAt(meta: ObjectMeta, path: problem.FieldPath, namespaced: boolean, validateName: ValidateName, builtIn = false): FieldError[] {
   const errors: FieldError[] = [];
-  const path = problem.field('metadata');
-  const validateName: ValidateName = resource.entry.strategy.validateName ?? nameIsDNSSubdomain;
   if (meta.generateName) problem.addInvalid(errors, path.child('generateName'), meta.generateName, validateName(meta.generateName, true));
   if (!meta.name) errors.push(problem.required(path.child('name'), 'name or generateName is required'));
   else problem.addInvalid(errors, path.child('name'), meta.name, validateName(meta.name, false));
-  if (resource.namespaced) {
+  if (namespaced) {
     if (!meta.namespace) errors.push(problem.required(path.child('namespace')));
     else problem.addInvalid(errors, path.child('namespace'), meta.namespace, isDNS1123Label(meta.namespace));
   } else if (meta.namespace) errors.push(problem.forbidden(path.child('namespace'), 'not allowed on this type'));
@@ -85,8 +91,8 @@ export function validateMetadata(meta: ObjectMeta, resource: ServedResource): Fi
     meta.finalizers.forEach((finalizer) => {
       const messages = isQualifiedName(finalizer);
       if (!problem.addInvalid(errors, path.child('finalizers'), finalizer, messages) && messages.length > 0) return;
-      if (messages.length === 0 && !finalizer.includes('/') && !standardFinalizers.has(finalizer)) {
-        // Differs in strictness only for new kinds: upstream refuses these in core kinds and warns elsewhere.
+      // Custom resources are only warned of these.
+      if (builtIn && messages.length === 0 && !finalizer.includes('/') && !standardFinalizers.has(finalizer)) {
         errors.push(problem.invalid(path.child('finalizers'), finalizer, 'name is neither a standard finalizer name nor is it fully qualified'));
       }
     });

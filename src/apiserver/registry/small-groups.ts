@@ -14,13 +14,12 @@ import type * as schedulingV1 from '../../api/scheduling/v1.ts';
 import type { Column } from '../types.ts';
 import * as admissionDefaults from '../../api/admissionregistration/v1.defaults.ts';
 import { setAPIServiceDefaults } from '../../api/apiregistration/v1.defaults.ts';
-import { setCustomResourceDefinitionDefaults } from '../../api/apiextensions/v1.defaults.ts';
 import { setFlowSchemaDefaults, setPriorityLevelDefaults } from '../../api/flowcontrol/v1.defaults.ts';
 import { setPriorityClassDefaults } from '../../api/scheduling/v1.defaults.ts';
 import { setResourceClaimDefaults, setResourceClaimTemplateDefaults } from '../../api/resource/v1.defaults.ts';
 import * as admissionValidation from '../../api/admissionregistration/v1.validation.ts';
 import { validateCertificateSigningRequest, validateCertificateSigningRequestUpdate } from '../../api/certificates/v1.validation.ts';
-import { validateCustomResourceDefinition, validateCustomResourceDefinitionUpdate } from '../../api/apiextensions/v1.validation.ts';
+import { definitionStrategy } from '../apiextensions/definition-strategy.ts';
 import { localCondition } from '../aggregator/availability.ts';
 import { validateAPIService } from '../../api/apiregistration/v1.validation.ts';
 import { validateLease } from '../../api/coordination/v1.validation.ts';
@@ -133,7 +132,6 @@ function generationOf<T extends ApiObject>(part: (object: T) => unknown): Pick<S
 }
 const webhooksOf = (object: ApiObject) => (object as { readonly webhooks?: unknown }).webhooks;
 
-const storageVersions = (versions: readonly { readonly name: string; readonly storage: boolean }[] | undefined) => (versions ?? []).filter((version) => version.storage).map((version) => version.name);
 
 export const smallGroupEntries = [
   entry(resources.mutatingadmissionpolicies, {
@@ -149,17 +147,7 @@ export const smallGroupEntries = [
   entry(resources.validatingadmissionpolicybindings, { columns: bindingColumns, strategy: { setDefaults: admissionDefaults.setAdmissionPolicyBindingDefaults, validate: admissionValidation.validatePolicyBinding, validateUpdate: admissionValidation.validatePolicyBinding } }),
   entry(resources.validatingwebhookconfigurations, { columns: webhookColumns, strategy: { ...generationOf(webhooksOf), setDefaults: admissionDefaults.setValidatingWebhookDefaults, validate: admissionValidation.validateWebhookConfiguration, validateUpdate: admissionValidation.validateWebhookConfiguration } }),
 
-  entry(resources.customresourcedefinitions, { storagePrefix: '/registry/apiextensions.k8s.io/customresourcedefinitions', 
-    strategy: {
-      setDefaults: setCustomResourceDefinitionDefaults, validate: validateCustomResourceDefinition, validateUpdate: validateCustomResourceDefinitionUpdate,
-      prepareForCreate(definition) { definition.status = { storedVersions: storageVersions(definition.spec.versions) }; },
-      // A version that was ever stored stays on record until a migration takes it off.
-      prepareForUpdate(definition, _old, { subresource }) {
-        if (subresource !== '') return;
-        const stored = ((definition.status ??= {}).storedVersions ??= []);
-        for (const name of storageVersions(definition.spec.versions)) if (!stored.includes(name)) stored.push(name);
-      },
-    } }),
+  entry(resources.customresourcedefinitions, { storagePrefix: '/registry/apiextensions.k8s.io/customresourcedefinitions', strategy: definitionStrategy }),
   entry(resources.apiservices, {
     storagePrefix: '/registry/apiregistration.k8s.io/apiservices',
     columns: [
