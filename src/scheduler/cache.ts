@@ -3,7 +3,7 @@
  * the snapshot of a cycle too: cycles are synchronous, so nothing changes while one looks. Source: scheduler/backend/cache.
  */
 import type { Node, Pod } from '../api/core/v1.ts';
-import type { Snapshot } from './framework.ts';
+import type { Snapshot, StorageView } from './framework.ts';
 import { NodeInfo } from './node-info.ts';
 import { isTerminal, type PodInfo, podInfoOf } from './pod-info.ts';
 
@@ -21,6 +21,10 @@ export class SchedulerCache implements Snapshot {
   readonly #nominated = new Map<string, PodInfo[]>();
   readonly #nominatedNode = new Map<string, string>();
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
+
+  readonly storage: StorageView | undefined;
+
+  constructor(storage?: StorageView) { this.storage = storage; }
 
   get nodes(): readonly NodeInfo[] { return this.#list; }
   node(name: string): NodeInfo | undefined { return this.#byName.get(name); }

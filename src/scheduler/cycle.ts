@@ -136,6 +136,7 @@ function withNode(snapshot: Snapshot, node: NodeInfo, copy: NodeInfo): Snapshot 
     nodesWithRequiredAntiAffinity: () => replaced(snapshot.nodesWithRequiredAntiAffinity(), copy.podsWithRequiredAntiAffinity.size > 0),
     namespaceLabels: (name) => snapshot.namespaceLabels(name),
     nominatedTo: (name) => snapshot.nominatedTo(name),
+    storage: snapshot.storage,
   };
 }
 

@@ -2,8 +2,11 @@
  * The scheduling framework's contract: what a plugin may do at which point. Plugins are pure over the node infos they are given,
  * say which cluster events could change their mind, and refuse in upstream's words. Source: KEP-624, KEP-4247 (requeue hints).
  */
+import type { PersistentVolume, PersistentVolumeClaim } from '../api/core/v1.ts';
+import type { StorageClass } from '../api/storage/v1.ts';
+import type { Clock } from '../base/clock.ts';
 import type { ResourceNames } from '../api/resource-names.ts';
-import type { ApiObject } from '../client/client.ts';
+import type { ApiObject, Client } from '../client/client.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PodInfo } from './pod-info.ts';
 
@@ -28,6 +31,14 @@ export interface EventRegistration {
   hint?(pod: PodInfo, event: ClusterEvent): boolean;
 }
 
+/** Claims, volumes and classes as the caches have them. */
+export interface StorageView {
+  claim(namespace: string, name: string): PersistentVolumeClaim | undefined;
+  volume(name: string): PersistentVolume | undefined;
+  volumes(): readonly PersistentVolume[];
+  storageClass(name: string): StorageClass | undefined;
+}
+
 /** What plugins see of the cluster during one scheduling cycle. */
 export interface Snapshot {
   readonly nodes: readonly NodeInfo[];
@@ -38,6 +49,8 @@ export interface Snapshot {
   /** Pods that preemption made room for on this node. */
   nominatedTo(nodeName: string): readonly PodInfo[];
   namespaceLabels(name: string): Readonly<Record<string, string>>;
+  /** Absent where nobody keeps volumes. */
+  readonly storage?: StorageView | undefined;
 }
 
 export interface PreFilterResult<State> {
@@ -62,6 +75,8 @@ export interface Plugin<State = unknown> {
   score?(state: never, node: NodeInfo, pod: PodInfo): number;
   normalize?(scores: number[], nodes: readonly NodeInfo[], pod: PodInfo): void;
   weight?: number;
+  /** After the node is chosen and before the pod is bound to it; may take long. A failure sends the pod back to the queue. */
+  preBind?(pod: PodInfo, node: NodeInfo, snapshot: Snapshot, tools: { client: Client; clock: Clock; signal: AbortSignal }): Promise<void>;
 }
 
 export function definePlugin<State>(plugin: Plugin<State>): Plugin { return plugin as Plugin; }

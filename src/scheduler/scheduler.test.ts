@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { silentLogger } from '../base/log.ts';
 import { seededRng } from '../base/rng.ts';
-import { events, nodes, pods } from '../api/resources.ts';
+import { events, nodes, persistentvolumeclaims, persistentvolumes, pods, storageclasses } from '../api/resources.ts';
 import { createEventRecorder } from '../client/events.ts';
 import { createInformerFactory } from '../client/shared-informer.ts';
 import { startApiServer } from '../testing/api-server.ts';
@@ -93,4 +93,31 @@ test('a more important pod preempts the least important ones, and gets their roo
   await env.clock.advance(10_000);
   assert.equal((await env.pod('high')).spec.nodeName, 'a');
   assert.equal((await env.pod('sneaky')).spec.nodeName, undefined);
+});
+
+test('a pod waits for its claim, goes where its volume is, and gives a waiting claim its volume', async () => {
+  await using env = await start();
+  await env.addNode({ name: 'a' });
+  await env.addNode({ name: 'b' });
+  const on = (node: string) => ({ required: { nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }] } });
+  await env.client.for(storageclasses).create({ metadata: { name: 'local' }, provisioner: 'kubernetes.io/no-provisioner', volumeBindingMode: 'WaitForFirstConsumer' });
+  const withClaim = (name: string) => env.client.for(pods).create({ metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'i' }], volumes: [{ name: 'v', persistentVolumeClaim: { claimName: name } }] } });
+  const claim = (name: string) => env.client.for(persistentvolumeclaims).create({ metadata: { name, namespace: 'default' }, spec: { storageClassName: 'local', accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } });
+  const message = async (name: string) => (await env.pod(name)).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message;
+  await withClaim('one');
+  await env.clock.advance(0);
+  assert.match(await message('one') ?? '', /persistentvolumeclaim "one" not found/);
+  await claim('one');
+  await env.clock.advance(1_500);
+  assert.match(await message('one') ?? '', /2 node\(s\) didn't find available persistent volumes to bind/);
+  await env.client.for(persistentvolumes).create({ metadata: { name: 'pv' }, spec: { storageClassName: 'local', capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], local: { path: '/mnt' }, nodeAffinity: on('b') } });
+  await env.clock.advance(5_000);
+  const volume = await env.client.for(persistentvolumes).get({ name: 'pv' });
+  assert.equal(volume.spec?.claimRef?.name, 'one');
+  assert.equal((await env.pod('one')).spec.nodeName, undefined, 'until the claim is bound');
+  // What the volume controller does.
+  const bound = await env.client.for(persistentvolumeclaims).get({ namespace: 'default', name: 'one' });
+  await env.client.for(persistentvolumeclaims).update({ ...bound, metadata: { ...bound.metadata, annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } }, spec: { ...bound.spec, volumeName: 'pv' } });
+  await env.clock.advance(200);
+  assert.equal((await env.pod('one')).spec.nodeName, 'b');
 });

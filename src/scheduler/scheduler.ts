@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
 import type { Pod, PodCondition } from '../api/core/v1.ts';
 import { isNotFound } from '../api/meta/status.ts';
-import { namespaces, nodes, poddisruptionbudgets, pods } from '../api/resources.ts';
+import { namespaces, nodes, persistentvolumeclaims, persistentvolumes, poddisruptionbudgets, pods, storageclasses } from '../api/resources.ts';
 import type { ApiObject, Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Informer, InformerFactory } from '../client/informer.ts';
@@ -51,7 +51,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
 class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #schedulerName: string;
-  readonly #cache = new SchedulerCache();
+  readonly #cache: SchedulerCache;
   readonly #queue: SchedulingQueue;
   readonly #cycle: SchedulingCycle;
   readonly #metrics: SchedulerMetrics | undefined;
@@ -65,6 +65,8 @@ class Scheduler {
     this.#schedulerName = options.schedulerName ?? 'default-scheduler';
     const plugins = options.plugins ?? defaultPlugins;
     this.#plugins = plugins;
+    const [claims, volumes, classes] = [options.informers.informer(persistentvolumeclaims), options.informers.informer(persistentvolumes), options.informers.informer(storageclasses)];
+    this.#cache = new SchedulerCache({ claim: (namespace, name) => claims.get(`${namespace}/${name}`), volume: (name) => volumes.get(name), volumes: () => volumes.list(), storageClass: (name) => classes.get(name) });
     this.#budgets = options.informers.informer(poddisruptionbudgets);
     this.#queue = new SchedulingQueue({ clock: options.clock, plugins });
     this.#cycle = new SchedulingCycle(plugins, options.rng);
@@ -169,6 +171,8 @@ class Scheduler {
     this.#cache.nominate(info, undefined);
     this.#binding++;
     try {
+      const node = this.#cache.node(nodeName);
+      for (const plugin of this.#plugins) if (node && plugin.preBind) await plugin.preBind(info, node, this.#cache, { client, clock, signal });
       await client.for(pods).createSubresource({ namespace, name }, 'binding', {
         apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace, uid }, target: { kind: 'Node', name: nodeName },
       }, { signal });

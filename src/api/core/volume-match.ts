@@ -12,6 +12,9 @@ const size = (text: string | undefined) => (text === undefined ? zeroQuantity : 
 const capacity = (volume: PersistentVolume) => size(volume.spec?.capacity?.storage);
 const mode = (spec: { volumeMode?: string } | undefined) => spec?.volumeMode ?? 'Filesystem';
 
+/** The binding is complete: the controller has said so, and names the volume. */
+export const isBound = (claim: PersistentVolumeClaim): boolean => claim.metadata.annotations?.['pv.kubernetes.io/bind-completed'] !== undefined && Boolean(claim.spec?.volumeName);
+
 /** The volume names this claim as its own, by uid or, before the first binding, by name alone. */
 export function isClaimedBy(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean {
   const ref = volume.spec?.claimRef;

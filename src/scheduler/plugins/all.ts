@@ -10,8 +10,9 @@ import { nodeUnschedulable } from './node-unschedulable.ts';
 import { podTopologySpread } from './pod-topology-spread.ts';
 import { schedulingGates } from './scheduling-gates.ts';
 import { taintToleration } from './taint-toleration.ts';
+import { volumeBinding } from './volume-binding.ts';
 
 export const defaultPlugins: readonly Plugin[] = [
   schedulingGates, nodeUnschedulable, nodeName, taintToleration, nodeAffinity, nodePorts, nodeResourcesFit,
-  podTopologySpread, interPodAffinity, nodeResourcesBalancedAllocation, imageLocality,
+  volumeBinding, podTopologySpread, interPodAffinity, nodeResourcesBalancedAllocation, imageLocality,
 ];
