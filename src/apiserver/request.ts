@@ -5,10 +5,13 @@
 import type { Readable } from 'node:stream';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { ListMeta } from '../api/meta/v1.ts';
+import type { AuditEvent } from './audit/audit.ts';
 import type { CacheEntry } from './cache-entry.ts';
 import type { ServedResource } from './resource-table.ts';
 import type { UserInfo } from './types.ts';
 import type { Watcher } from './watch-cache.ts';
+
+export interface RequestOrigin { auditId: string; sourceIPs: readonly string[]; /** Who it really was, acting as `user`. */ impersonator?: UserInfo }
 
 export interface ApiRequest {
   method: string;
@@ -29,6 +32,10 @@ export interface ApiRequest {
   inProcess: boolean;
   /** Collected for the Warning header. */
   warnings: string[];
+  /** Where it came from, for the record; absent in-process and while nothing is recorded. */
+  origin?: RequestOrigin;
+  /** Its entry in the audit record, where it has one. */
+  audit?: AuditEvent;
   /** Filled by the pipeline, for metrics and audit. */
   note: { verb: string; group: string; version: string; resource: string; subresource: string; scope: string };
 }

@@ -76,6 +76,8 @@ export interface AdmissionAttributes {
   options?: JsonObject;
   /** Adds a Warning header to the answer. */
   warn(message: string): void;
+  /** Adds an audit annotation: 'webhook.example.com/key'. */
+  annotate?(key: string, value: string): void;
 }
 export interface AdmissionPlugin {
   /** Upstream's plugin name: 'NamespaceLifecycle'. */

@@ -7,6 +7,7 @@ import type { Client } from '../../client/client.ts';
 import type { Store } from '../../store/store.ts';
 import { StatusError, notFound } from '../../api/meta/status.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
+import type { Auditor } from '../audit/audit.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ResourceTable, ServedResource } from '../resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, RequestInfo } from '../types.ts';
@@ -31,6 +32,8 @@ export interface ServerContext {
   issueToken?: TokenIssuer;
   /** logs, exec, attach, portforward, proxy. */
   connect?: (call: Call) => Promise<ApiResult>;
+  /** The audit record; undefined: nothing is recorded. */
+  audit?: Auditor;
   /** Group versions that other servers answer for; undefined: there are none and never will be. */
   aggregator?: Aggregator;
   /** Least time a watch without timeoutSeconds stays open; up to twice as long. */

@@ -3,10 +3,11 @@
  * request info → authorization → the resource's verb or subresource → a result.
  */
 import { StatusError, badRequest, internalError, notFound } from '../../api/meta/status.ts';
+import type { AuditEvent } from '../audit/audit.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import { requestInfo } from '../request-info.ts';
 import type { RequestInfo } from '../types.ts';
-import { requireAllowed } from '../auth/authorizer.ts';
+import { forbiddenFor, requireAllowed } from '../auth/authorizer.ts';
 import { attributesFor } from './authorization.ts';
 import { noSuchMethod, noSuchResource, type Call, type ServerContext } from './context.ts';
 import { remove, removeCollection } from './delete.ts';
@@ -30,7 +31,22 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
       note.subresource = info.subresource;
       note.scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
     }
-    await requireAllowed(context.authorizer, attributesFor(info, request));
+    const event = context.audit?.begin(request, info);
+    if (!event) return run(request, info);
+    request.audit = event;
+    try {
+      const result = await run(request, info);
+      event.finish(result);
+      return result;
+    } catch (err) {
+      event.fail(statusErrorOf(err), !(err instanceof StatusError) && !(err instanceof Error && err.name === 'AbortError'));
+      throw err;
+    }
+  };
+
+  async function run(request: ApiRequest, info: RequestInfo): Promise<ApiResult> {
+    if (request.audit) await authorizeOnRecord(context, request, info, request.audit);
+    else await requireAllowed(context.authorizer, attributesFor(info, request));
     const remote = context.aggregator?.remoteFor(request.path);
     if (remote) return remote.proxy(request);
     if (!info.isResource) return nonResource(request, info);
@@ -41,7 +57,16 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
     const result = await dispatch(call);
     if (resource.entry.alias?.prepare) await (result.type === 'object' ? resource.prepare([result.entry]) : result.type === 'list' ? resource.prepare(result.entries) : undefined);
     return result;
-  };
+  }
+}
+
+/** As `requireAllowed`, and the audit event says what was decided and why. */
+async function authorizeOnRecord(context: ServerContext, request: ApiRequest, info: RequestInfo, event: AuditEvent): Promise<void> {
+  const asked = attributesFor(info, request);
+  const { decision, reason } = await context.authorizer.authorize(asked);
+  event.annotate('authorization.k8s.io/decision', decision === 'allow' ? 'allow' : 'forbid');
+  event.annotate('authorization.k8s.io/reason', reason);
+  if (decision !== 'allow') throw forbiddenFor(asked, reason);
 }
 
 async function dispatch(call: Call): Promise<ApiResult> {

@@ -44,6 +44,7 @@ export function attributesOf(call: Call, operation: AdmissionAttributes['operati
   return {
     operation, names: resource.names, subresource: info.subresource, namespace: info.namespace, name: extra.name ?? info.name, user: request.user, dryRun,
     ...(extra.object ? { object: extra.object } : {}), ...(extra.oldObject ? { oldObject: extra.oldObject } : {}), ...(extra.options ? { options: extra.options } : {}),
+    ...(request.audit ? { annotate: (key: string, value: string) => request.audit!.annotate(key, value) } : {}),
     warn: (message) => { if (!request.warnings.includes(message)) request.warnings.push(message); },
   };
 }

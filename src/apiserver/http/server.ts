@@ -5,7 +5,7 @@
  */
 import { createSecureServer, type Http2SecureServer, type Http2ServerRequest } from 'node:http2';
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { isIP, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { uuid, type Rng } from '../../base/rng.ts';
@@ -13,6 +13,7 @@ import { badRequest, StatusError, tooLarge, unauthorized } from '../../api/meta/
 import { impersonate } from '../auth/impersonation.ts';
 import { encodeResult, watchEncoder } from '../encoding/encode.ts';
 import { statusErrorOf } from '../handlers/pipeline.ts';
+import { requestInfo } from '../request-info.ts';
 import { Query, type ApiRequest } from '../request.ts';
 import type { ApiServer } from '../server.ts';
 import { proxyUpgrade } from '../streams/upgrade.ts';
@@ -110,14 +111,32 @@ function certificateOf(socket: TLSSocket | undefined, connection: object): Uint8
   return peer.certificate;
 }
 
-async function authenticated(server: ApiServer, request: Incoming, path: string): Promise<UserInfo> {
+/** As proxies in front say, then the peer itself. Source: apimachinery/pkg/util/net SourceIPs. */
+function sourceIPsOf({ headers, socket }: Incoming): string[] {
+  const forwarded = headers['x-forwarded-for'];
+  const ips = (typeof forwarded === 'string' ? forwarded.split(',') : []).map((text) => text.trim()).filter((text) => isIP(text) !== 0);
+  const real = headers['x-real-ip'];
+  if (typeof real === 'string' && isIP(real) !== 0 && !ips.includes(real)) ips.push(real);
+  const peer = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  if (peer && ips.at(-1) !== peer) ips.push(peer);
+  return ips;
+}
+
+async function authenticated(server: ApiServer, request: Incoming, path: string, asked: ApiRequest): Promise<UserInfo> {
   const { context } = server;
   const session = 'stream' in request ? (request as Http2ServerRequest).stream.session : undefined;
   const clientCertificate = certificateOf(request.socket as TLSSocket, session ?? request.socket);
   const headers = request.headers as Readonly<Record<string, string | readonly string[] | undefined>>;
-  const user = await context.authenticator.authenticate({ headers, path, ...(clientCertificate ? { clientCertificate } : {}) });
+  let user: UserInfo | undefined;
+  try { user = await context.authenticator.authenticate({ headers, path, ...(clientCertificate ? { clientCertificate } : {}) }); } catch (err) {
+    context.audit?.begin(asked, requestInfo(asked.method, path, asked.query))?.fail(statusErrorOf(err), false);
+    throw err;
+  }
   if (!user) throw unauthorized();
-  for (const name in headers) if (name.startsWith('impersonate-')) return impersonate(headers, user, context.authorizer);
+  for (const name in headers) if (name.startsWith('impersonate-')) {
+    if (asked.origin) asked.origin.impersonator = user;
+    return impersonate(headers, user, context.authorizer);
+  }
   return user;
 }
 
@@ -197,7 +216,8 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
   try {
     request = requestOf(incoming);
     const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
-    request.user = await authenticated(server, incoming, request.path);
+    if (context.audit) request.origin = { auditId, sourceIPs: sourceIPsOf(incoming) };
+    request.user = await authenticated(server, incoming, request.path, request);
     // Proxied requests stream their bodies; everything else reads them whole.
     if (hasBody) request.body = proxied.test(request.path) || context.aggregator?.remoteFor(request.path) ? incoming as never : await readBody(incoming);
     const result = await server.handle(request);
@@ -258,7 +278,8 @@ async function upgrade(server: ApiServer, incoming: IncomingMessage, socket: Dup
   let request: ApiRequest | undefined;
   try {
     request = requestOf(incoming);
-    request.user = await authenticated(server, incoming, request.path);
+    if (server.context.audit) request.origin = { auditId, sourceIPs: sourceIPsOf(incoming) };
+    request.user = await authenticated(server, incoming, request.path, request);
     const result = await server.handle(request);
     if (result.type === 'watch') { websocketWatch(incoming, socket, head, result.watcher, watchEncoder(request, result.resource, server.context.clock)); return; }
     if (result.type === 'upgrade') { await proxyUpgrade(incoming, socket, head, result.target); return; }
