@@ -3,6 +3,15 @@
 stamp="$root/node_modules/.knarr-lock"
 if ! cmp -s "$root/package-lock.json" "$stamp"; then
   command -v npm >/dev/null 2>&1 || { echo "knarr: npm was not found. Install Node.js 18 or newer (Debian: apt-get install nodejs npm), then run this again." >&2; exit 1; }
+  # The pinned Node needs libatomic, which a minimal Debian lacks.
+  if [ "$(uname -s)" = Linux ] && ! ls /lib/*/libatomic.so.1 /usr/lib/*/libatomic.so.1 /lib64/libatomic.so.1 /usr/lib64/libatomic.so.1 /usr/lib/libatomic.so.1 >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+      echo "knarr: installing libatomic1 with apt (Node.js needs it)…" >&2
+      export DEBIAN_FRONTEND=noninteractive
+      apt-get install -y -q --no-install-recommends libatomic1 >/dev/null 2>&1 || { apt-get update -q >/dev/null 2>&1 && apt-get install -y -q --no-install-recommends libatomic1 >/dev/null; } ||
+        { echo "knarr: installing libatomic1 failed. Try it by hand: apt-get update && apt-get install libatomic1" >&2; exit 1; }
+    else echo "knarr: Node.js needs the library libatomic.so.1. Install it first (Debian, Ubuntu: sudo apt-get install libatomic1)." >&2; exit 1; fi
+  fi
   echo "knarr: installing dependencies (first run in this folder)…" >&2
   log=$(mktemp)
   if ! (cd "$root" && npm ci --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
