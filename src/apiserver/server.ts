@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
 import type { Rng } from '../base/rng.ts';
 import { loadDescriptions } from '../api/openapi/descriptions.ts';
-import { createOpenApiServer } from '../api/openapi/documents.ts';
+import { createOpenApiServer, type CustomDefinitions } from '../api/openapi/documents.ts';
 import type { ResourceNames } from '../api/resource-names.ts';
 import { createClient } from '../client/typed-client.ts';
 import type { Client, Transport } from '../client/client.ts';
@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts';
 import { Aggregator, type AggregatorConfig } from './aggregator/aggregator.ts';
 import { customresourcedefinitions } from '../api/resources.ts';
 import { CustomResources } from './apiextensions/custom-resources.ts';
+import { customDefinitions } from './apiextensions/openapi.ts';
 import { Auditor, type AuditConfig } from './audit/audit.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
@@ -76,14 +77,14 @@ export interface ApiServerConfig {
 }
 
 /** Made from the schema when first asked for. */
-function defaultOpenApi(resources: ResourceTable): OpenApi {
+function defaultOpenApi(resources: ResourceTable, custom: (() => CustomDefinitions) | undefined): OpenApi {
   let descriptions: ReturnType<typeof loadDescriptions> | null = null;
   let names: ResourceNames[] = [];
   let generation = -1;
   return createOpenApiServer(() => {
     if (generation !== resources.generation) { names = resources.all().map((served) => served.names); generation = resources.generation; }
     if (descriptions === null) descriptions = loadDescriptions();
-    return { resources: names, descriptions, version: gitVersion };
+    return { resources: names, descriptions, version: gitVersion, custom: custom?.() };
   });
 }
 
@@ -144,7 +145,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
   const listeners = new Set<Listener>();
   const metrics = createMetrics();
-  const ownOpenApi = config.openapi?.(resources) ?? defaultOpenApi(resources);
+  const ownOpenApi = config.openapi?.(resources) ?? defaultOpenApi(resources, customResources && customDefinitions(customResources));
   const checks: HealthCheck[] = [
     { name: 'ping', check: () => undefined },
     { name: 'etcd', check: async () => { await store.revision(); return undefined; } },

@@ -13,9 +13,19 @@ export interface OpenApiSource {
   resources: readonly ResourceNames[];
   /** For resources without a built-in type: full schemas by definition name, references already inside. Keys: see `customDefinitionName`. */
   definitions?: Readonly<Record<string, JsonObject>>;
+  /** The same, made when asked for. */
+  custom?: CustomDefinitions | undefined;
   descriptions?: Descriptions | undefined;
   /** info.version, such as 'v1.36.0'. */
   version: string;
+}
+
+/** Schemas of resources without a built-in type. */
+export interface CustomDefinitions {
+  /** By definition name, in the words of a version of OpenAPI; `ref` gives references to types ('meta/v1.ObjectMeta', 'example.com/v1.Widget'). */
+  definition(name: string, dialect: 2 | 3, ref: (type: string) => JsonObject, descriptions: Descriptions | undefined): JsonObject | undefined;
+  /** Others when what `definition` says of a resource is other. */
+  keyOf(names: ResourceNames): string;
 }
 
 export interface Document { body: Uint8Array; etag: string }
@@ -37,25 +47,32 @@ export const openApiV2ProtobufMediaType = 'application/com.github.proto-openapi.
 /** 'com.example.v1.Widget' for example.com/v1 Widget: upstream reverses the group. */
 export function customDefinitionName(group: string, version: string, kind: string): string { return `${group.split('.').reverse().join('.')}.${version}.${kind}`; }
 
-export function createOpenApi(source: OpenApiSource): OpenApi {
+/** `kept`: documents of an earlier source by what they were made of; those still good are taken, and new ones put there. */
+export function createOpenApi(source: OpenApiSource, kept: Map<string, Document> = new Map()): OpenApi {
+  const before = new Map(kept);
+  kept.clear();
   const cache = new Map<string, Document>();
-  const once = (key: string, make: () => Uint8Array): Document => {
+  const once = (key: string, make: () => Uint8Array, madeOf?: string): Document => {
+    const found = madeOf === undefined ? undefined : before.get(madeOf);
+    if (found) cache.set(key, found);
     let document = cache.get(key);
     if (!document) {
       const body = make();
       document = { body, etag: createHash('sha512').update(body).digest('hex').toUpperCase().slice(0, 64) };
       cache.set(key, document);
     }
+    if (madeOf !== undefined) kept.set(madeOf, document);
     return document;
   };
   const json = (value: JsonObject) => Buffer.from(JSON.stringify(value));
   const groups = v3Groups(source);
+  const keyOf = (path: string) => `${path} ${v3Key(source, path)}`;
   return {
     v2: () => once('v2', () => json(openApiV2(source))),
     v2Protobuf: () => once('v2.protobuf', () => encodeDocument(openApiV2(source))),
     v3Index: () => once('v3', () => json({ paths: Object.fromEntries([...groups.keys()].sort().map((path) => [path, {
-      serverRelativeURL: `/openapi/v3/${path}?hash=${once(`v3/${path}`, () => json(openApiV3(source, groups.get(path)!))).etag}` }])) })),
-    v3: (path) => { const operations = groups.get(path); return operations && once(`v3/${path}`, () => json(openApiV3(source, operations))); },
+      serverRelativeURL: `/openapi/v3/${path}?hash=${once(`v3/${path}`, () => json(openApiV3(source, groups.get(path)!)), keyOf(path)).etag}` }])) })),
+    v3: (path) => { const operations = groups.get(path); return operations && once(`v3/${path}`, () => json(openApiV3(source, operations)), keyOf(path)); },
   };
 }
 
@@ -69,11 +86,12 @@ export interface OpenApiServer {
 
 /** `source` is asked on every request and has to be cheap; documents are made again when its resources or definitions are others. */
 export function createOpenApiServer(source: () => OpenApiSource): OpenApiServer {
-  let made: { key: string; definitions: unknown; api: OpenApi } | undefined;
+  let made: { key: string; definitions: unknown; custom: unknown; api: OpenApi } | undefined;
+  const kept = new Map<string, Document>();
   const api = (): OpenApi => {
     const now = source();
     const key = now.resources.map((names) => `${names.apiVersion}/${names.plural}`).join();
-    if (made?.key !== key || made.definitions !== now.definitions) made = { key, definitions: now.definitions, api: createOpenApi(now) };
+    if (made?.key !== key || made.definitions !== now.definitions || made.custom !== now.custom) made = { key, definitions: now.definitions, custom: now.custom, api: createOpenApi(now, kept) };
     return made.api;
   };
   return {
@@ -85,6 +103,15 @@ export function createOpenApiServer(source: () => OpenApiSource): OpenApiServer 
     v3Index: () => JSON.parse(Buffer.from(api().v3Index().body).toString()) as JsonObject,
     v3(path) { const document = api().v3(path); return document && { contentType: 'application/json', ...document }; },
   };
+}
+
+/** What the document of a group version is made of. */
+function v3Key({ resources, custom }: OpenApiSource, path: string): string {
+  const [first, group = '', version = ''] = path.split('/');
+  if (first === 'version' || (first === 'api' && group === '')) return '';
+  if (first === 'apis' && version === '') return group === '' ? '' : [...new Set(resources.filter((names) => names.group === group).map((names) => names.version))].join();
+  const inside = first === 'api' ? resources.filter((names) => names.group === '' && names.version === group) : resources.filter((names) => names.group === group && names.version === version);
+  return inside.map((names) => `${names.plural}${custom?.keyOf(names) ?? ''}`).join('|');
 }
 
 function v3Groups(source: OpenApiSource): Map<string, Operation[]> {
@@ -108,6 +135,7 @@ const media = {
   text: ['text/plain', 'application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'],
 };
 const patchMedia = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'];
+const patchMediaOf = ({ custom }: Operation) => (custom ? patchMedia.filter((type) => !type.includes('strategic')) : patchMedia);
 const patchName = definitionName('meta/v1.Patch');
 const versionName = 'io.k8s.apimachinery.pkg.version.Info';
 
@@ -132,6 +160,12 @@ class Definitions {
     const name = customDefinitionName(group, version, kind);
     const own = this.#source.definitions?.[name];
     if (own) return this.#named(name, own);
+    const { custom } = this.#source;
+    if (custom) {
+      if (this.all[name]) return this.#named(name, {});
+      const made = custom.definition(name, this.#dialect.version, (inner) => this.ref(inner), this.#source.descriptions);
+      if (made) return this.#named(name, made);
+    }
     const item = kind.endsWith('List') ? this.#source.definitions?.[name.slice(0, -4)] : undefined;
     if (!item) return { type: 'object' };
     return this.#named(name, {
@@ -154,7 +188,7 @@ const extensions = ({ action, gvk }: Operation): JsonObject => ({ ...(action ? {
 export function openApiV2(source: OpenApiSource): JsonObject {
   const definitions = new Definitions(source, 2);
   const paths = byPath(allOperations(source), (operation) => ({
-    consumes: operation.method === 'patch' && operation.body ? patchMedia : operation.produces === 'discovery' ? media.discovery : ['*/*'],
+    consumes: operation.method === 'patch' && operation.body ? patchMediaOf(operation) : operation.produces === 'discovery' ? media.discovery : ['*/*'],
     description: operation.description, operationId: operation.operationId,
     parameters: [
       ...(operation.body ? [{ in: 'body', name: 'body', ...(operation.body.required ? { required: true } : {}), schema: definitions.ref(operation.body.type) }] : []),
@@ -176,7 +210,7 @@ export function openApiV3(source: OpenApiSource, operations: readonly Operation[
   const paths = byPath(operations, (operation) => ({
     tags: [operation.tag], description: operation.description, operationId: operation.operationId,
     parameters: operation.parameters.map((p) => ({ name: p.name, in: p.in, ...(p.description ? { description: p.description } : {}), ...(p.required ? { required: true } : {}), schema: { type: p.type, uniqueItems: true } })),
-    ...(operation.body ? { requestBody: { content: contents(operation.method === 'patch' ? patchMedia : ['*/*'], definitions.ref(operation.body.type)), ...(operation.body.required ? { required: true } : {}) } } : {}),
+    ...(operation.body ? { requestBody: { content: contents(operation.method === 'patch' ? patchMediaOf(operation) : ['*/*'], definitions.ref(operation.body.type)), ...(operation.body.required ? { required: true } : {}) } } : {}),
     responses: Object.fromEntries(operation.responses.map((r) => [String(r.code), {
       description: r.description, ...(r.type ? { content: contents(media[operation.produces], definitions.ref(r.type)) } : r.text ? { content: contents(media[operation.produces], { type: 'string' }) } : {}) }])),
     ...extensions(operation),

@@ -19,6 +19,8 @@ export interface Operation {
   body?: { type: string; required: boolean };
   responses: readonly { code: number; description: string; type?: string; text?: boolean }[];
   parameters: readonly Parameter[];
+  /** Of a custom resource, which knows no strategic merge. */
+  custom?: boolean;
   produces: 'objects' | 'watch' | 'discovery' | 'any' | 'text';
 }
 
@@ -63,12 +65,13 @@ export function operationsOf(names: ResourceNames): Operation[] {
   const collection = namespaced ? `${base}/namespaces/{namespace}/${plural}` : `${base}/${plural}`;
   const item = `${collection}/{name}`;
   const own = names.typeName || `${names.apiVersion}.${kind}`;
-  const list = `${own}List`;
+  const list = names.listKind ? `${names.apiVersion}.${names.listKind}` : `${own}List`;
+  const custom = names.typeName === '';
   const namespaceParameter = namespaced ? [pathParameter('namespace')] : [];
   const out: Operation[] = [];
   const has = (verb: Verb) => verbs.includes(verb);
   const add = (path: string, method: Method, operationId: string, action: string, description: string, parameters: readonly Parameter[], responses: Operation['responses'], extra: Partial<Operation> = {}) => out.push({
-    path, method, operationId, action, description, tag: tagOf(group, version), gvk: { group, version, kind }, responses: [...responses, unauthorized], produces: 'objects',
+    path, method, operationId, action, description, tag: tagOf(group, version), gvk: { group, version, kind }, responses: [...responses, unauthorized], produces: 'objects', ...(custom ? { custom } : {}),
     parameters: [...parameters, ...(path.includes('{name}') ? [pathParameter('name')] : []), ...(path.includes('{namespace}') ? namespaceParameter : []),
       ...(path.includes('{path}') ? [pathParameter('path')] : []), ...(action === 'connect' ? [] : [pretty])], ...extra,
   });
@@ -85,7 +88,7 @@ export function operationsOf(names: ResourceNames): Operation[] {
   }
   if (has('list') && namespaced) add(`${base}/${plural}`, 'get', `list${id}${kind}ForAllNamespaces`, 'list', `list${has('watch') ? ' or watch' : ''} objects of kind ${kind}`, listParameters, [ok(list)], { produces: 'watch' });
   if (has('create') && namespaced && !has('list') && out.length === 0) add(`${base}/${plural}`, 'post', `create${id}${kind}`, 'post', `create ${some(kind)}`, writeParameters, [ok(own)]);
-  if (has('watch')) {
+  if (has('watch') && !custom) {
     const watchBase = (path: string) => path.replace(base, `${base}/watch`);
     const event = [ok('meta/v1.WatchEvent')];
     add(watchBase(collection), 'get', `watch${id}${scope}${kind}List`, 'watchlist', `watch individual changes to a list of ${kind}. deprecated: use the 'watch' parameter with a list operation instead.`, listParameters, event, { produces: 'watch' });
