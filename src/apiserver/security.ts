@@ -22,6 +22,7 @@ import { createEscalationCheck } from './auth/escalation.ts';
 import { createNodeAuthorizer, NodeGraph } from './auth/node-authorizer.ts';
 import { createRbacAuthorizer, RbacIndex } from './auth/rbac.ts';
 import { createTokenIssuer, createTokenVerifier, defaultExpirationSeconds, maxExpirationSeconds, minExpirationSeconds, type BoundObject, type TokenIssuer, type TokenVerifier } from './auth/tokens.ts';
+import type { ResourceTable } from './resource-table.ts';
 import type { AdmissionPlugin, Authorizer } from './types.ts';
 
 export type AuthorizationMode = 'AlwaysAllow' | 'AlwaysDeny' | 'Node' | 'RBAC';
@@ -36,7 +37,7 @@ export interface SecurityConfig extends Pick<AuthenticatorConfig, 'clientCa' | '
   admission?: AdmissionChoice;
 }
 /** What `createApiServer` hands to its `security` hook. */
-export interface SecurityParts { clock: Clock; rng: Rng; log: Logger; client: Client; signal: AbortSignal }
+export interface SecurityParts { clock: Clock; rng: Rng; log: Logger; client: Client; signal: AbortSignal; resources?: ResourceTable }
 
 export interface Security {
   authenticator: FinalAuthenticator;
@@ -53,7 +54,7 @@ export interface Security {
 }
 
 /** `createApiServer({ security: (parts) => createSecurity(config, parts) })`. */
-export function createSecurity(config: SecurityConfig, { clock, rng, log, client, signal }: SecurityParts): Security {
+export function createSecurity(config: SecurityConfig, { clock, rng, log, client, signal, resources }: SecurityParts): Security {
   const { serviceAccount, authorizationModes = ['Node', 'RBAC'] } = config;
   const informers = createInformerFactory(client, { clock, rng, log, signal });
   const lookup = async <T extends ApiObject>(names: ResourceNames<T>, namespace: string, name: string): Promise<T | undefined> => {
@@ -78,7 +79,7 @@ export function createSecurity(config: SecurityConfig, { clock, rng, log, client
     AlwaysAllow: () => alwaysAllow, AlwaysDeny: () => alwaysDeny, Node: () => createNodeAuthorizer(graph), RBAC: () => createRbacAuthorizer(rbac),
   };
   const authorizer = unionAuthorizer(mastersAuthorizer, ...authorizationModes.map((mode) => modes[mode]()));
-  const admission = [...defaultAdmission({ client, informers, clock, rng, authorizer }, config.admission), ...(authorizationModes.includes('RBAC') ? [createEscalationCheck(rbac, authorizer)] : [])];
+  const admission = [...defaultAdmission({ client, informers, clock, rng, authorizer, ...(resources ? { resources } : {}) }, config.admission), ...(authorizationModes.includes('RBAC') ? [createEscalationCheck(rbac, authorizer)] : [])];
   return { authenticator, authorizer, admission, rbac, informers,
     ...(tokenIssuer ? { tokenIssuer, issueToken: tokenRequestAnswerer(tokenIssuer, lookup) } : {}), ...(tokenVerifier ? { tokenVerifier } : {}) };
 }

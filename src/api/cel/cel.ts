@@ -61,7 +61,7 @@ export function compile(expression: string, { variables, returns = [bool], funct
     if (err instanceof SyntaxProblem) throw new CompileError(compilationFailed(expression, [err.problem]));
     throw err;
   }
-  if (returns !== 'any' && type.kind !== 'dyn' && !returns.some((wanted) => sameType(wanted, type) || (wanted.kind === 'list' && type.kind === 'list' && wanted.items.kind === 'dyn'))) {
+  if (returns !== 'any' && type.kind !== 'dyn' && !returns.some((wanted) => sameType(wanted, type) || (wanted.kind === 'list' && type.kind === 'list' && (wanted.items.kind === 'dyn' || type.items.kind === 'dyn')))) {
     throw new CompileError(returns.length === 1 ? `must evaluate to ${formatType(returns[0]!)}` : `must evaluate to one of [${returns.map(formatType).join(' ')}]`);
   }
   return {

@@ -8,9 +8,12 @@ import { defaultIngressClass, defaultStorageClass, persistentVolumeClaimResize, 
 import { ownerReferencesPermissionEnforcement } from './owner-references.ts';
 import type { AdmissionDeps } from './plugin.ts';
 import { alwaysPullImages, defaultTolerationSeconds, extendedResourceToleration, podTopologyLabels, priority, runtimeClass } from './pods.ts';
+import { mutatingPolicies } from './policy/mutating.ts';
+import { validatingPolicies } from './policy/validating.ts';
 import { podSecurity } from './pod-security.ts';
 import { resourceQuota } from './resource-quota.ts';
 import { serviceAccount } from './service-account.ts';
+import { mutatingWebhooks, validatingWebhooks } from './webhooks/plugins.ts';
 
 const plugins: readonly { name: string; make(deps: AdmissionDeps): AdmissionPlugin; byDefault: boolean }[] = [
   { name: 'NamespaceLifecycle', make: namespaceLifecycle, byDefault: true },
@@ -34,11 +37,15 @@ const plugins: readonly { name: string; make(deps: AdmissionDeps): AdmissionPlug
   { name: 'CertificateSubjectRestriction', make: certificateSubjectRestriction, byDefault: true },
   { name: 'DefaultIngressClass', make: defaultIngressClass, byDefault: true },
   { name: 'PodTopologyLabels', make: podTopologyLabels, byDefault: true },
+  { name: 'MutatingAdmissionPolicy', make: mutatingPolicies, byDefault: true },
+  { name: 'MutatingAdmissionWebhook', make: mutatingWebhooks, byDefault: true },
+  { name: 'ValidatingAdmissionPolicy', make: validatingPolicies, byDefault: true },
+  { name: 'ValidatingAdmissionWebhook', make: validatingWebhooks, byDefault: true },
   { name: 'ResourceQuota', make: resourceQuota, byDefault: true },
 ];
 /** Upstream's, accepted by the flags and without effect here. */
-const known: readonly string[] = ['AlwaysAdmit', 'AlwaysDeny', 'ClusterTrustBundleAttest', 'DenyServiceExternalIPs', 'EventRateLimit', 'ImagePolicyWebhook', 'LimitPodHardAntiAffinityTopology', 'MutatingAdmissionPolicy',
-  'MutatingAdmissionWebhook', 'NamespaceAutoProvision', 'NamespaceExists', 'PersistentVolumeLabel', 'PodNodeSelector', 'PodTolerationRestriction', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionWebhook'];
+const known: readonly string[] = ['AlwaysAdmit', 'AlwaysDeny', 'ClusterTrustBundleAttest', 'DenyServiceExternalIPs', 'EventRateLimit', 'ImagePolicyWebhook', 'LimitPodHardAntiAffinityTopology',
+  'NamespaceAutoProvision', 'NamespaceExists', 'PersistentVolumeLabel', 'PodNodeSelector', 'PodTolerationRestriction'];
 
 export interface AdmissionChoice {
   /** `--enable-admission-plugins`, beside those on by default. */

@@ -6,6 +6,7 @@ import { forbidden, isNotFound, type StatusError } from '../../api/meta/status.t
 import type { ResourceNames } from '../../api/resource-names.ts';
 import type { ApiObject, Client } from '../../client/client.ts';
 import { keyOf, splitKey, type InformerFactory } from '../../client/informer.ts';
+import type { ResourceTable } from '../resource-table.ts';
 import type { AdmissionAttributes, AdmissionPlugin, Authorizer } from '../types.ts';
 
 export interface AdmissionDeps {
@@ -15,6 +16,8 @@ export interface AdmissionDeps {
   clock: Clock;
   rng: Rng;
   authorizer: Authorizer;
+  /** What is served: how kinds are defaulted and shown in other versions. Without it, webhooks and policies see one version. */
+  resources?: ResourceTable;
 }
 
 export type Operation = AdmissionAttributes['operation'];
