@@ -412,8 +412,8 @@ function setIn(map: Map<string, Set<Watcher>>, key: string, make: boolean): Set<
   return set;
 }
 
-/** The index of `key`, or where it belongs. */
-function search(entries: readonly CacheEntry[], key: string): number {
+/** The index of `key` in entries sorted by key, or where it belongs. */
+export function search(entries: readonly CacheEntry[], key: string): number {
   let low = 0;
   let high = entries.length;
   while (low < high) {

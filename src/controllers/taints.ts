@@ -1,28 +1,16 @@
 /** Taints and tolerations. Source: kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration; component-helpers scheduling/corev1. */
+import { toleratesTaint } from '../api/core/tolerations.ts';
 import type { Node, Taint, Toleration } from '../api/core/v1.ts';
 
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
 export const unreachableTaint = 'node.kubernetes.io/unreachable';
 
 export const sameTaint = (a: Taint, b: Taint): boolean => a.key === b.key && a.effect === b.effect;
-export function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect && toleration.effect !== taint.effect) return false;
-  if (toleration.key && toleration.key !== taint.key) return false;
-  switch (toleration.operator || 'Equal') {
-    case 'Exists': return true;
-    case 'Equal': return (toleration.value ?? '') === (taint.value ?? '') && !!toleration.key;
-    case 'Lt': case 'Gt': {
-      if (!/^-?\d+$/.test(taint.value ?? '') || !/^-?\d+$/.test(toleration.value ?? '')) return false;
-      return toleration.operator === 'Lt' ? Number(taint.value) < Number(toleration.value) : Number(taint.value) > Number(toleration.value);
-    }
-    default: return false;
-  }
-}
 /** How long a pod may stay: undefined for ever, 0 not at all. */
 export function toleratedMs(taints: readonly Taint[], tolerations: readonly Toleration[]): number | undefined {
   let shortest: number | undefined;
   for (const taint of taints) {
-    const matching = tolerations.filter((toleration) => tolerates(toleration, taint));
+    const matching = tolerations.filter((toleration) => toleratesTaint(toleration, taint));
     if (matching.length === 0) return 0;
     for (const { tolerationSeconds } of matching) if (tolerationSeconds !== undefined) shortest = Math.min(Math.max(0, tolerationSeconds) * 1000, shortest ?? Infinity);
   }

@@ -5,7 +5,7 @@ import type { Taint, Toleration } from './v1.ts';
 export function toleratesTaint(toleration: Toleration, taint: Taint): boolean {
   if (toleration.effect && toleration.effect !== taint.effect) return false;
   if (toleration.key && toleration.key !== taint.key) return false;
-  switch (toleration.operator ?? 'Equal') {
+  switch (toleration.operator || 'Equal') {
     case 'Exists': return true;
     case 'Equal': return (toleration.key ?? '') === taint.key && (toleration.value ?? '') === (taint.value ?? '');
     case 'Lt': return compareIntegers(taint.value, toleration.value) < 0;

@@ -13,7 +13,7 @@ import { Compacted, FutureRevision } from '../../store/store.ts';
 import { CacheEntry } from '../cache-entry.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ServedResource } from '../resource-table.ts';
-import type { WatchScope, Watcher } from '../watch-cache.ts';
+import { search, type WatchScope, type Watcher } from '../watch-cache.ts';
 import { fresh, type Call, type ServerContext } from './context.ts';
 
 export async function get(call: Call): Promise<ApiResult> {
@@ -165,7 +165,7 @@ export async function listEntries(call: Call): Promise<Listed> {
 
   const revision = exact ?? feed.revision;
   const all = cache.list(namespace);
-  const from = start === undefined ? 0 : lowerBound(all, start);
+  const from = start === undefined ? 0 : search(all, start);
   if (limit === 0 && !matches) return { entries: from === 0 ? all.slice() : all.slice(from), metadata: { resourceVersion: String(revision) } };
   const entries: CacheEntry[] = [];
   let more = false;
@@ -213,16 +213,6 @@ async function rangeAt({ context, resource, info }: Call, { matches }: Selection
     if (err instanceof FutureRevision) throw badRequest(`the resourceVersion ${revision} lies in the future`);
     throw err;
   }
-}
-
-function lowerBound(entries: readonly CacheEntry[], key: string): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (entries[middle]!.key < key) low = middle + 1; else high = middle;
-  }
-  return low;
 }
 
 // ---- watch
