@@ -14,6 +14,7 @@ import { deploymentController } from './deployment.ts';
 import { disruptionController } from './disruption.ts';
 import { endpointsController } from './endpoints.ts';
 import { endpointSliceController } from './endpointslice.ts';
+import { endpointSliceMirroringController } from './endpointslicemirroring.ts';
 import { startController, type ControllerDefinition, type RunningController } from './framework.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { jobController } from './job.ts';
@@ -34,7 +35,7 @@ import { attributesClassProtectionController, claimProtectionController, volumeP
 /** In start order. The garbage collector comes last: it shares the informers the others have asked for. */
 export const allControllers: readonly ControllerDefinition[] = [
   serviceAccountController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, statefulSetController, daemonSetController, jobController, cronJobController, disruptionController,
-  endpointsController, endpointSliceController, nodeLifecycleController, taintEvictionController, nodeIpamController, podGarbageCollector, ttlAfterFinishedController,
+  endpointsController, endpointSliceController, endpointSliceMirroringController, nodeLifecycleController, taintEvictionController, nodeIpamController, podGarbageCollector, ttlAfterFinishedController,
   persistentVolumeBinder, claimProtectionController, volumeProtectionController, attributesClassProtectionController,
   clusterRoleAggregationController, resourceQuotaController, csrApprovingController, csrSigningController, csrCleanerController,
   garbageCollector,
