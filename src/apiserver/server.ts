@@ -19,6 +19,7 @@ import { Auditor, type AuditConfig } from './audit/audit.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
+import type { EncryptionAtRest } from './encryption/store.ts';
 import type { ServerContext, TokenIssuer } from './handlers/context.ts';
 import { startExpiry } from './expiry.ts';
 import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
@@ -68,6 +69,8 @@ export interface ApiServerConfig {
   checks?: readonly HealthCheck[];
   /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
+  /** Seals values in the store; made with `EncryptionAtRest.create`, and its owner's to dispose. */
+  encryption?: EncryptionAtRest;
   /** The record of requests. The backends are closed with the server. */
   audit?: AuditConfig;
   /** Other servers behind this one, by APIService; without it there is no aggregation and no APIService is registered. */
@@ -109,11 +112,13 @@ export interface ApiServer extends AsyncDisposable {
 }
 
 export function createApiServer(config: ApiServerConfig): ApiServer {
-  const { store, clock, rng, log = silentLogger, freeze = false } = config;
+  const { clock, rng, log = silentLogger, freeze = false, encryption } = config;
+  const entries = config.entries ?? registryEntries;
+  const store = encryption ? encryption.wrap(config.store, entries) : config.store;
   const stop = new AbortController();
   const feed = new Feed(store, clock, (err) => log.warn({ err }, 'the store watch broke off; caches fill again'));
   const resources = new ResourceTable(feed, freeze);
-  for (const entry of config.entries ?? registryEntries) resources.add(entry);
+  for (const entry of entries) resources.add(entry);
 
   /** Set below: the chain needs parts that need a client, which needs the chain. */
   const handler: { run(request: ApiRequest): Promise<ApiResult> } = { run: () => Promise.reject(new Error('the server is being put together')) };
@@ -136,7 +141,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}), ...(encryption ? { encryption } : {}),
   };
   const definitions = resources.for(customresourcedefinitions as ResourceNames);
   const customResources = definitions && new CustomResources(context, definitions);
@@ -151,6 +156,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     { name: 'etcd', check: async () => { await store.revision(); return undefined; } },
     { name: 'poststarthook/start-system-namespaces-controller', check: () => (isReady ? undefined : 'not finished'), live: false },
     { name: 'shutdown', check: () => (stop.signal.aborted ? 'process is shutting down' : undefined), live: false },
+    ...encryption ? [{ name: 'kms-providers', check: () => encryption.check() }] : [],
     ...config.checks ?? [],
   ];
   handler.run = createHandler(context, createNonResourceHandler(context, {

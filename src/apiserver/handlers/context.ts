@@ -8,6 +8,7 @@ import type { Store } from '../../store/store.ts';
 import { StatusError, notFound } from '../../api/meta/status.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Auditor } from '../audit/audit.ts';
+import type { EncryptionAtRest } from '../encryption/store.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ResourceTable, ServedResource } from '../resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, RequestInfo } from '../types.ts';
@@ -32,6 +33,8 @@ export interface ServerContext {
   issueToken?: TokenIssuer;
   /** logs, exec, attach, portforward, proxy. */
   connect?: (call: Call) => Promise<ApiResult>;
+  /** Values in the store are sealed. */
+  encryption?: EncryptionAtRest;
   /** The audit record; undefined: nothing is recorded. */
   audit?: Auditor;
   /** Group versions that other servers answer for; undefined: there are none and never will be. */

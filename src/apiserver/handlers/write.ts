@@ -225,7 +225,7 @@ async function attemptUpdate(call: Call, plan: UpdatePlan, key: string, current:
   if (preparing) await preparing;
   const old = resource.view(current);
   const next = await plan.make(old, current);
-  const meta = next.metadata;
+  let meta = next.metadata;
   const version = meta.resourceVersion;
   if (version && version !== '0') {
     if (version !== old.metadata.resourceVersion) throw conflict(resource.groupResource, meta.name, staleObject);
@@ -233,6 +233,8 @@ async function attemptUpdate(call: Call, plan: UpdatePlan, key: string, current:
   if (meta.uid && meta.uid !== old.metadata.uid) throw conflict(resource.groupResource, meta.name, preconditionUid(meta.uid, old.metadata.uid ?? ''));
 
   restrictUpdate(next, old, subresource, resource.hasStatus);
+  // A subresource keeps the old metadata, as a copy.
+  meta = next.metadata;
   const strategyFor = strategyContext(call, dryRun, subresource);
   const attributes = attributesOf(call, 'UPDATE', dryRun, { object: next as unknown as JsonObject, oldObject: old as unknown as JsonObject, options: writeOptions(call, plan.optionsKind ?? 'UpdateOptions', dryRun) });
   await admit(context.admission, attributes);
@@ -255,7 +257,7 @@ async function attemptUpdate(call: Call, plan: UpdatePlan, key: string, current:
 
     const remove = meta.deletionTimestamp !== undefined && old.metadata.deletionTimestamp !== undefined && (meta.finalizers ?? []).length === 0 && !meta.deletionGracePeriodSeconds && !strategy.holdsDeletion?.(next as ApiObject);
     // An unchanged object stored under an older version is written again: that is how storage is migrated.
-    if (!remove && sameObject(next as ApiObject, old) && current.object.apiVersion === resource.cache.form.apiVersion) return { written: { entry: current, created: false } };
+    if (!remove && sameObject(next as ApiObject, old) && !context.encryption?.isStale(key, current.revision) && current.object.apiVersion === resource.cache.form.apiVersion) return { written: { entry: current, created: false } };
     const { stored, bytes } = await encodeStored(resource, next as ApiObject);
     if (dryRun) { return { written: { entry: pretend(call, stored, bytes, key, current.revision), created: false, deleted: remove } }; }
     const result = await context.store.txn(key, { expect: current.revision, value: remove ? null : bytes });
