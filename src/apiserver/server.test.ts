@@ -319,3 +319,20 @@ test('events are found by field in either group', async () => {
   assert.deepEqual(await found(resources.events, 'source=one'), ['a']);
   assert.deepEqual(await found(resources.events, 'involvedObject.name=b'), ['b']);
 });
+
+test('a resize or an ephemeral container raises the generation; a resize keeps names and takes nothing away', async () => {
+  await using env = await startApiServer({ clock: new FakeClock() });
+  const pods = env.client().for(resources.pods);
+  const key = { namespace: 'default', name: 'p' };
+  const container = (name: string, requests: object, limits?: object) => ({ name, image: 'i', resources: { requests, ...(limits ? { limits } : {}) } });
+  await pods.create({ metadata: { name: 'p' }, spec: { containers: [container('a', { cpu: '20m', memory: '35Mi' }), container('b', { cpu: '20m' })] } } as never, inDefault);
+  const resize = (containers: object[]) => pods.patch(key, 'strategic', { spec: { containers } } as never, { subresource: 'resize' });
+  const resized = await resize([container('a', { memory: '30Mi' }, { memory: '50Mi' })]);
+  assert.deepEqual(resized.spec.containers[0]!.resources, { limits: { memory: '50Mi' }, requests: { cpu: '20m', memory: '30Mi' } });
+  assert.equal(resized.metadata.generation, 2);
+  await assert.rejects(resize([{ name: 'b', resources: { requests: { cpu: null } } }]), rejects(422, /resource requests cannot be removed/));
+  const now = await pods.get(key);
+  await assert.rejects(pods.update({ ...now, spec: { ...now.spec, containers: [...now.spec.containers].reverse() } }, { subresource: 'resize' } as never), rejects(422, /spec\.containers\[0\]\.name: Forbidden: containers may not be renamed or reordered on resize, spec\.containers\[1\]\.name: Forbidden: containers may not be renamed or reordered on resize/));
+  const debugged = await pods.patch(key, 'strategic', { spec: { ephemeralContainers: [{ name: 'd', image: 'i' }] } } as never, { subresource: 'ephemeralcontainers' });
+  assert.equal(debugged.metadata.generation, 3);
+});

@@ -6,6 +6,7 @@ import type { Draft } from '../base/json.ts';
 import { timestamp } from '../base/clock.ts';
 import { type ContainerRecord, type PodState, isExited, isRunning } from './pod-state.ts';
 import { shouldRestart } from './plan.ts';
+import type { Sizes } from './resize.ts';
 
 /** Why a container could not start the last time, by name; cleared when it did. */
 export type StartProblems = ReadonlyMap<string, { reason: string; message: string }>;
@@ -35,6 +36,7 @@ export interface StatusInput {
   isInit: boolean;
   /** Nothing restarts any more. */
   terminal: boolean;
+  resized?: ((container: Container, record: ContainerRecord) => Sizes | undefined) | undefined;
 }
 
 export function containerStatuses(containers: readonly (Container | EphemeralContainer)[], input: StatusInput): Built[] {
@@ -69,6 +71,8 @@ function containerStatus(container: Container, input: StatusInput): Built {
     return status;
   }
   status.restartCount = newest.restartCount;
+  const actual = isRunning(newest) ? input.resized?.(container, newest) : undefined;
+  if (actual) status.resources = withSizes(container.resources ?? {}, actual);
   status.containerID = `${runtimeName}://${newest.id}`;
   status.image = newest.image.userSpecifiedImage || (newest.image.image.startsWith('sha256:') ? container.image ?? newest.image.image : newest.image.image);
   status.imageID = newest.imageRef;
@@ -96,4 +100,15 @@ function containerStatus(container: Container, input: StatusInput): Built {
 function shouldRestartStatus(pod: Pod, container: Container, exitCode: number): boolean {
   const policy = container.restartPolicy ?? pod.spec.restartPolicy ?? 'Always';
   return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
+}
+
+/** The spec's resources with the cpu and memory that the container has. */
+function withSizes(resources: NonNullable<Container['resources']>, { cpu, memory }: Sizes): Draft<NonNullable<Container['resources']>> {
+  const list = (from: { readonly [name: string]: string } | undefined, at: 0 | 1) => {
+    const { cpu: _cpu, memory: _memory, ...rest } = from ?? {};
+    const next = { ...(cpu[at] ? { cpu: cpu[at] } : {}), ...(memory[at] ? { memory: memory[at] } : {}), ...rest };
+    return Object.keys(next).length > 0 ? next : undefined;
+  };
+  const [requests, limits] = [list(resources.requests, 0), list(resources.limits, 1)];
+  return { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) };
 }

@@ -278,6 +278,40 @@ test('an ephemeral container joins a running pod', async () => {
   assert.ok((await env.pod('web')).status?.ephemeralContainerStatuses?.[0]?.state?.running);
 });
 
+test('a resize that the node can never give is infeasible; one that others hold is deferred until they go', async () => {
+  await using env = await startKubelet();
+  const sized = (cpu: string): Container => container('c', { resources: { requests: { cpu }, limits: { cpu } } });
+  const resize = (generation: number, cpu: string) => env.client.for(pods).patch({ namespace: 'default', name: 'web' }, 'strategic', { metadata: { generation }, spec: { containers: [sized(cpu)] } } as never);
+  const look = async () => { const { status } = await env.pod('web'); return [status?.conditions?.find(({ type }) => type === 'PodResizePending')?.reason, status?.containerStatuses?.[0]?.resources?.requests?.cpu, status?.containerStatuses?.[0]?.allocatedResources?.cpu]; };
+  await env.create('web', { containers: [sized('1')] });
+  await env.create('other', { containers: [sized('2')], terminationGracePeriodSeconds: 0 });
+  await resize(2, '100');
+  await env.settle();
+  assert.deepEqual(await look(), ['Infeasible', '1', '1']);
+  assert.equal((await env.pod('web')).status?.observedGeneration, 2);
+  await resize(3, '3');
+  await env.settle();
+  assert.deepEqual(await look(), ['Deferred', '1', '1']);
+  await env.client.for(pods).delete({ namespace: 'default', name: 'other' }, { gracePeriodSeconds: 0 });
+  await env.settle();
+  assert.deepEqual(await look(), [undefined, '3', '3']);
+});
+
+test('a granted resize that the runtime refuses is told until it succeeds', async () => {
+  let refuse = true;
+  await using env = await startKubelet({ wrap: (runtime) => ({ ...runtime, async updateContainerResources(id, resources) { if (refuse) throw new Error('no'); await runtime.updateContainerResources(id, resources); } }) });
+  const sized = (cpu: string): Container => container('c', { resources: { requests: { cpu }, limits: { cpu } } });
+  await env.create('web', { containers: [sized('1')] });
+  await env.client.for(pods).patch({ namespace: 'default', name: 'web' }, 'strategic', { metadata: { generation: 2 }, spec: { containers: [sized('2')] } } as never);
+  await env.settle();
+  const look = async () => { const { status } = await env.pod('web'); const found = status?.conditions?.find(({ type }) => type === 'PodResizeInProgress'); return [found?.reason, found?.message, status?.containerStatuses?.[0]?.resources?.limits?.cpu]; };
+  assert.deepEqual(await look(), ['Error', 'no', '1']);
+  refuse = false;
+  await env.clock.advance(10_000);
+  await env.settle();
+  assert.deepEqual(await look(), [undefined, undefined, '2']);
+});
+
 test('a resize reaches the running container; its policy may ask for a restart', async () => {
   await using env = await startKubelet();
   const sized = (cpu: string, memory: string): Container => container('c', { resources: { requests: { cpu, memory }, limits: { cpu, memory } }, resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }, { resourceName: 'memory', restartPolicy: 'RestartContainer' }] });

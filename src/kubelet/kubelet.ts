@@ -12,6 +12,7 @@ import type { Client } from '../client/client.ts';
 import { createEventRecorder, referenceTo } from '../client/events.ts';
 import type { InformerFactory } from '../client/informer.ts';
 import { admit } from './admission.ts';
+import { createAllocations } from './allocation.ts';
 import { type KubeletConfig, defaultConfig } from './config.ts';
 import { createContainerKiller } from './container-killer.ts';
 import { createContainerStarter } from './container-starter.ts';
@@ -71,6 +72,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const hostIPs = config.nodeIPs ?? machine.addresses.slice(0, 1);
   const node = { nodeName, memoryBytes: machine.memoryBytes };
   const allocatable = allocatableNumbers(machine, config);
+  const allocations = createAllocations(allocatable);
   const recorder = options.recorder ?? apiRecorder(createEventRecorder({ client, clock, log, component: 'kubelet', host: nodeName, signal }));
 
   const podInformer = informers.informer(podNames, { fieldSelector: `spec.nodeName=${nodeName}` });
@@ -106,7 +108,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const syncer = createPodSyncer({
     runtime, reader, host, volumes, objects, tokens, probes, starter, killer, statuses, recorder, clock, log, config, node, runtimeName: version.runtimeName, hostIPs, resolveClaim, latestPod,
-    networkProblem: () => reporter.networkProblem(),
+    resizePending: (uid) => allocations.pending(uid), networkProblem: () => reporter.networkProblem(),
     runtimeHandler: async (name) => (await client.for(runtimeclasses).get({ name }, { signal })).handler,
     environment: (pod, podIPs) => ({
       configMap: (namespace, name) => objects.get('configmap', namespace, name), secret: (namespace, name) => objects.get('secret', namespace, name),
@@ -122,6 +124,8 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
     syncer, clock, rng, log, signal, syncFrequencyMs: config.syncFrequencyMs,
     onFinished(pod) {
       statuses.forget(uidOf(pod));
+      allocations.forget(uidOf(pod));
+      retryDeferred();
       // A pod of the same name may have been waiting for this one to go.
       const next = isStaticPod(pod) ? [...statics.values()].find((other) => podKey(other) === podKey(pod)) : undefined;
       if (next) workers.update(next);
@@ -137,17 +141,26 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   function accept(pod: Pod): void {
     const uid = uidOf(pod);
     const known = workers.stateOf(uid);
+    const live = () => workers.pods().filter(({ state }) => state === 'syncing' || state === 'terminating').map((item) => item.pod);
     const ended = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
     if (known === undefined && !ended && !pod.metadata.deletionTimestamp) {
-      const live = workers.pods().filter(({ state }) => state === 'syncing' || state === 'terminating').map((item) => item.pod);
-      const refusal = admit(pod, live, reporter.node(), allocatable, config) ?? eviction.refuses(pod);
+      const refusal = admit(pod, live(), reporter.node(), allocatable, config) ?? eviction.refuses(pod);
       if (refusal) {
         recorder.event(pod, 'Warning', refusal.reason, refusal.message);
         workers.refuse(pod, { phase: 'Failed', reason: refusal.reason, message: `Pod was rejected: ${refusal.message}` });
         return;
       }
     }
-    workers.update(pod);
+    workers.update(allocations.granted(pod, live()));
+    // Room that one gave back may be what another waits for.
+    if (known !== undefined) retryDeferred(uid);
+  }
+  function retryDeferred(except?: string): void {
+    for (const pod of allocations.deferred()) if (uidOf(pod) !== except && workers.stateOf(uidOf(pod)) === 'syncing') {
+      const others = workers.pods().filter(({ state }) => state === 'syncing' || state === 'terminating').map((item) => item.pod);
+      const granted = allocations.granted(pod, others);
+      if (!allocations.pending(uidOf(pod))) workers.update(granted);
+    }
   }
 
   let podCIDR = config.podCIDR;

@@ -23,7 +23,7 @@ import { createResizer } from './resize.ts';
 import { podCgroupLimits, qosClass } from './resources.ts';
 import type { PodSandboxConfig, Runtime } from './runtime/runtime.ts';
 import { type StatusOverride, buildStatus } from './status-builder.ts';
-import type { StatusManager } from './status-manager.ts';
+import type { ConditionDraft, StatusManager } from './status-manager.ts';
 import type { TokenManager } from './token-manager.ts';
 import type { MountedVolume, VolumeContext } from './volumes/plugin.ts';
 import { VolumeError, type VolumeManager } from './volumes/volume-manager.ts';
@@ -37,6 +37,8 @@ export interface SyncerOptions {
   environment(pod: Pod, podIPs: readonly string[]): EnvironmentSources;
   resolveClaim: VolumeContext['resolveClaim'];
   networkProblem(): string | undefined;
+  /** The condition of a resize that the node has not granted. */
+  resizePending(uid: string): ConditionDraft | undefined;
   /** The handler that a RuntimeClass names. Throws when there is no such class. */
   runtimeHandler(runtimeClass: string): Promise<string>;
   /** The apiserver's copy, with conditions others wrote. */
@@ -66,6 +68,8 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
   const resizer = createResizer(runtime, node.memoryBytes, log);
   /** Start problems by pod, then container. */
   const problems = new Map<string, Map<string, { reason: string; message: string }>>();
+  /** Why a granted resize could not be carried out, by pod. */
+  const resizeProblems = new Map<string, string>();
   const problemsOf = (uid: string) => { let map = problems.get(uid); if (!map) { map = new Map(); problems.set(uid, map); } return map; };
 
   function previousStatus(pod: Pod): PodStatus | undefined {
@@ -74,13 +78,19 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
     return own ? { ...own, conditions: [...(api?.conditions ?? []).filter(({ type }) => !own.conditions?.some((mine) => mine.type === type)), ...(own.conditions ?? [])] } : api;
   }
 
+  function resizeConditions(uid: string): ConditionDraft[] {
+    const problem = resizeProblems.get(uid);
+    const pending = options.resizePending(uid);
+    return [...(pending ? [pending] : []), ...(problem ? [{ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: problem }] : [])];
+  }
+
   function publish(pod: Pod, state: PodState, terminal: boolean, override?: StatusOverride) {
     const previous = previousStatus(pod);
     probes.update(pod, state, (name, containerId) => {
       const known = [...(previous?.containerStatuses ?? []), ...(previous?.initContainerStatuses ?? [])].find((status) => status.name === name && status.containerID?.endsWith(containerId));
       return known ? { ready: known.ready, started: known.started ?? false } : undefined;
     });
-    const built = buildStatus({ pod, state, problems: problemsOf(uidOf(pod)), runtimeName: options.runtimeName, probes, hostIPs: options.hostIPs, previous, terminal, override });
+    const built = buildStatus({ pod, state, problems: problemsOf(uidOf(pod)), runtimeName: options.runtimeName, probes, hostIPs: options.hostIPs, previous, terminal, override, resized: resizer.current, resize: terminal ? [] : resizeConditions(uidOf(pod)) });
     statuses.set(pod, built.status);
     return built;
   }
@@ -169,7 +179,15 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       if (!plan.killPod || plan.createSandbox) {
         const cgroup = config.cgroupsPerQOS ? await host.ensurePodCgroup(uid, qosClass(pod), podCgroupLimits(pod)) : { parent: '' };
         // Between two looks at the pod's own limits: they grow before its containers and shrink after them.
-        for (const { container, record } of plan.resize) await resizer.apply(pod, container, record);
+        const failed: string[] = [];
+        for (const { container, record } of plan.resize) {
+          try { await resizer.apply(pod, container, record); } catch (error) {
+            failed.push((error as Error).message);
+            recorder.event(pod, 'Warning', 'ResizeError', `Error resizing container ${container.name}: ${(error as Error).message}`);
+          }
+        }
+        acted ||= plan.resize.length > 0;
+        if (failed.length > 0) { resizeProblems.set(uid, failed.join(', ')); result.retryAfterMs = retryMs; } else if (resizeProblems.delete(uid)) acted = true;
         if (plan.resize.length > 0 && config.cgroupsPerQOS) await host.ensurePodCgroup(uid, qosClass(pod), podCgroupLimits(pod));
         const wanted = [...plan.startEphemeral, ...plan.startInit, ...plan.start];
         // Side by side; the image check only warms up what the start does again cheaply.
@@ -191,7 +209,9 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
             state, sandboxId: sandbox.value.id, sandboxConfig: sandbox.value.config, podIP: ips[0] ?? '', environment: options.environment(pod, ips),
             volumes: mounted.value, hostsPath: await writeHosts(pod, ips), signal,
           };
+          const { retryAfterMs } = result;
           result = await startAll(pod, wanted, context);
+          result.retryAfterMs ??= retryAfterMs;
           acted = true;
           again = result.started > 0 && plan.startInit.length > 0;
         }
@@ -226,6 +246,7 @@ export function createPodSyncer(options: SyncerOptions): PodSyncer {
       objects.unregister(uid);
       tokens.forget(uid);
       problems.delete(uid);
+      resizeProblems.delete(uid);
       await volumes.tearDown(uid);
       if (config.cgroupsPerQOS) await host.removePodCgroup(uid, pod.status?.qosClass ?? qosClass(pod));
       if (!lost) statuses.finish(pod);

@@ -1,12 +1,12 @@
 /** Puts a pod's status together from the runtime's state, probes and start problems. Driven by the pod syncer; pure but for its inputs. */
 import type { ContainerStatus, Pod, PodStatus } from '../api/core/v1.ts';
 import type { Draft } from '../base/json.ts';
-import { type StartProblems, containerStatuses } from './container-status.ts';
+import { type StartProblems, type StatusInput, containerStatuses } from './container-status.ts';
 import { type PodState, isReadySandbox, isRunning, latest, podIPs } from './pod-state.ts';
 import { podConditions, podPhase, type Phase } from './pod-status.ts';
 import type { ProbeManager } from './probes/probe-manager.ts';
 import { isSidecar, qosClass } from './resources.ts';
-import type { ComputedStatus } from './status-manager.ts';
+import type { ComputedStatus, ConditionDraft } from './status-manager.ts';
 
 /** Ends a pod from outside: eviction, deadline, refusal. */
 export interface StatusOverride { phase: Phase; reason: string; message: string; conditions?: { type: string; status: string; reason: string; message: string }[] | undefined }
@@ -22,6 +22,10 @@ export interface BuildInput {
   previous: PodStatus | undefined;
   terminal: boolean;
   override?: StatusOverride | undefined;
+  /** What a container runs with while it differs from its spec. */
+  resized?: StatusInput['resized'];
+  /** PodResizePending and PodResizeInProgress, while they hold. */
+  resize?: readonly ConditionDraft[] | undefined;
 }
 
 export interface BuiltStatus {
@@ -33,7 +37,7 @@ export interface BuiltStatus {
 export function buildStatus(input: BuildInput): BuiltStatus {
   const { pod, state, problems, runtimeName, probes, hostIPs, previous, terminal, override } = input;
   const initSpecs = pod.spec.initContainers ?? [];
-  const common = { pod, state, problems, runtimeName, hasInitContainers: initSpecs.length > 0, terminal };
+  const common = { pod, state, problems, runtimeName, hasInitContainers: initSpecs.length > 0, terminal, ...(input.resized ? { resized: input.resized } : {}) };
   const init = containerStatuses(initSpecs, { ...common, previous: previous?.initContainerStatuses, isInit: true });
   const main = containerStatuses(pod.spec.containers, { ...common, previous: previous?.containerStatuses, isInit: false });
   const ephemeral = containerStatuses(pod.spec.ephemeralContainers ?? [], { ...common, previous: previous?.ephemeralContainerStatuses, isInit: false });
@@ -74,7 +78,7 @@ export function buildStatus(input: BuildInput): BuiltStatus {
     ...(hostIPs.length > 0 ? { hostIP: hostIPs[0]!, hostIPs: hostIPs.map((ip) => ({ ip })) } : {}),
     ...(showAddresses.length > 0 ? { podIP: showAddresses[0]!, podIPs: showAddresses.map((ip) => ({ ip })) } : {}),
     ...(init.length > 0 && !refused ? { initContainerStatuses: init } : {}), ...(refused ? {} : { containerStatuses: main }), ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
-    conditions: [...podConditions(pod, phase, init, main, previous?.conditions ?? [], sandboxReady), ...(override?.conditions ?? [])],
+    conditions: [...podConditions(pod, phase, init, main, previous?.conditions ?? [], sandboxReady), ...(override?.conditions ?? []), ...(over ? [] : input.resize ?? [])],
   };
   return { status, ended };
 }

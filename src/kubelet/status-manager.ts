@@ -20,6 +20,8 @@ const retryInitialMs = 200;
 const retryMaxMs = 10_000;
 /** Replaced as a whole in patches: their merge keys must not make old entries linger. */
 const replacedLists = new Set(['podIPs', 'hostIPs']);
+/** Conditions that go when their cause has gone. */
+const transient = new Set(['PodResizePending', 'PodResizeInProgress']);
 /** Fields this manager writes; others belong to controllers. */
 const ownedFields = ['phase', 'message', 'reason', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'startTime', 'qosClass', 'initContainerStatuses', 'containerStatuses', 'ephemeralContainerStatuses', 'observedGeneration'] as const;
 
@@ -72,6 +74,8 @@ export function statusPatch(from: PodStatus, to: PodStatus, owned: ReadonlySet<s
     const cleared = Object.fromEntries(Object.keys(before ?? {}).filter((key) => !(key in condition)).map((key) => [key, null]));
     conditions.push({ ...cleared, ...condition } as JsonObject);
   }
+  // What is over is taken away: these say something only while it lasts.
+  for (const { type } of from.conditions ?? []) if (transient.has(type) && !to.conditions?.some((condition) => condition.type === type)) conditions.push({ $patch: 'delete', type });
   if (conditions.length > 0) patch.conditions = conditions;
   return Object.keys(patch).length > 0 ? patch : undefined;
 }

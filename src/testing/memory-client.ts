@@ -20,7 +20,7 @@ function merge(target: Plain, patch: Plain): Plain {
     else if (Array.isArray(value) && mergeKeys[key]) {
       const by = mergeKeys[key];
       const items = value as Plain[];
-      const keep = items.some((item) => item.$patch === 'replace') ? [] : [...(out[key] as Plain[] | undefined ?? [])];
+      const keep = items.some((item) => item.$patch === 'replace') ? [] : (out[key] as Plain[] | undefined ?? []).filter((other) => !items.some((item) => item.$patch === 'delete' && item[by] === other[by]));
       for (const item of items.filter((candidate) => candidate.$patch === undefined)) {
         const at = keep.findIndex((other) => other[by] === item[by]);
         if (at < 0) keep.push(merge({}, item)); else keep[at] = merge(keep[at]!, item);

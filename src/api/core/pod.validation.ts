@@ -160,9 +160,6 @@ function validateContainerResize(next: v1.Container, old: v1.Container, path: Fi
   const removed = (list: 'requests' | 'limits') => Object.keys(old.resources?.[list] ?? {}).some((name) => next.resources?.[list]?.[name] === undefined);
   if (removed('requests')) errors.push(forbidden(path.child('requests'), 'resource requests cannot be removed'));
   if (removed('limits')) errors.push(forbidden(path.child('limits'), 'resource limits cannot be removed'));
-  const policy = next.resizePolicy?.find((one) => one.resourceName === 'memory')?.restartPolicy ?? 'NotRequired';
-  const [limit, before] = [next.resources?.limits?.['memory'], old.resources?.limits?.['memory']];
-  if (policy === 'NotRequired' && limit !== undefined && before === undefined) errors.push(forbidden(path.child('limits').key('memory'), 'memory limits cannot be added unless resizePolicy is RestartContainer'));
 }
 export function validatePodResize(next: v1.Pod, old: v1.Pod): FieldError[] {
   if (old.metadata.annotations?.[mirrorPodAnnotation] !== undefined) return [forbidden(wholePod, 'static pods cannot be resized')];
@@ -173,12 +170,14 @@ export function validatePodResize(next: v1.Pod, old: v1.Pod): FieldError[] {
   for (const [i, container] of (next.spec.containers ?? []).entries()) {
     const before = old.spec.containers[i];
     if (!before) continue;
+    if (container.name !== before.name) { errors.push(forbidden(specPath.child('containers').index(i).child('name'), 'containers may not be renamed or reordered on resize')); continue; }
     validateContainerResize(container, before, specPath.child('containers').index(i).child('resources'), errors);
     if (!semanticEqual(withoutCpuAndMemory(container), withoutCpuAndMemory(before))) errors.push(forbidden(specPath, 'only cpu and memory resources are mutable'));
   }
   for (const [i, container] of (next.spec.initContainers ?? []).entries()) {
     const before = old.spec.initContainers?.[i];
     if (!before) continue;
+    if (container.name !== before.name) { errors.push(forbidden(specPath.child('initContainers').index(i).child('name'), 'init containers may not be renamed or reordered on resize')); continue; }
     if (container.restartPolicy === 'Always') {
       validateContainerResize(container, before, specPath.child('initContainers').index(i).child('resources'), errors);
       if (!semanticEqual(withoutCpuAndMemory(container), withoutCpuAndMemory(before))) errors.push(forbidden(specPath, 'only cpu and memory resources for sidecar containers are mutable'));

@@ -47,8 +47,11 @@ export function restrictUpdate(next: DraftObject, old: ApiObject, subresource: s
 }
 
 function resizeContainers(containers: JsonObject[] | undefined, wanted: JsonObject[] | undefined): void {
-  for (const container of containers ?? []) {
+  for (const [index, container] of (containers ?? []).entries()) {
     const from = wanted?.find(({ name }) => name === container.name);
+    // Another name stays, for validation to refuse.
+    const name = wanted?.[index]?.name;
+    if (name !== undefined) container.name = name;
     if (!from) continue;
     for (const key of ['resources', 'resizePolicy']) { if (from[key] === undefined) delete container[key]; else container[key] = from[key]; }
   }
