@@ -233,7 +233,7 @@ class Compiler {
       case '_-_': return (frame) => { const x = a(frame); const y = b(frame); frame.budget.spend(1); return typeof x === 'bigint' && typeof y === 'bigint' ? inInt(x - y) : this.#apply(arithmetic, [x, y], frame, '_-_'); };
       case 'dyn': if (codes.length === 1) return a; break;
       case 'type': if (codes.length === 1) return (frame) => { frame.budget.spend(1); return new TypeValue(typeNameOf(a(frame))); }; break;
-      case 'orValue': if (expr.target && codes.length === 2) return (frame) => { const value = a(frame); if (!(value instanceof Optional)) throw noOverload(); return value.value ?? b(frame); }; break;
+      case 'orValue': if (expr.target && codes.length === 2) return (frame) => { const value = a(frame); if (!(value instanceof Optional)) throw noOverload(); return value.value === undefined ? b(frame) : value.value; }; break;
       case 'or': if (expr.target && codes.length === 2) return (frame) => { const value = a(frame); if (!(value instanceof Optional)) throw noOverload(); return value.value === undefined ? b(frame) : value; }; break;
     }
     const receiver = expr.target !== undefined;

@@ -94,7 +94,8 @@ export class JsonMap extends CelMap {
       // A null where the schema has no null counts as absent.
       return value === undefined || (value === null && !fieldType.nullable && fieldType.kind !== 'dyn' && fieldType.kind !== 'null') ? undefined : toCel(value, fieldType);
     }
-    return this.get(name) ?? (name.includes('__') ? this.get(unescapeIdentifier(name)) : undefined);
+    const own = this.get(name);
+    return own === undefined && name.includes('__') ? this.get(unescapeIdentifier(name)) : own;
   }
   *keys(): Iterable<Value> { for (const key in this.raw) if (this.raw[key] !== undefined) yield key; }
   override get typeName(): string { return this.type.kind === 'object' ? this.type.name : 'map'; }

@@ -3,40 +3,16 @@
  * Source: apiserver/pkg/admission/plugin/cel/{compile,condition,composition}.go, plugin/webhook/matchconditions.
  */
 import type { Json, JsonObject } from '../../base/json.ts';
-import { authorizerTypeName, authorizerValue, Decisions, requestResourceValue, resourceCheckTypeName, Undecided, type Answer, type Question } from '../../api/cel/authorizer.ts';
-import { Budget, CelError, compile, CompileError, matchConditionsBudget, toCel, type Compiled, type CompileOptions, type Value } from '../../api/cel/cel.ts';
-import { bool, dyn, int, list, map, objectType, opaque, string, timestamp, type CelType } from '../../api/cel/types.ts';
+import { namespaceType, requestType, type Expression } from '../../api/cel/admission.ts';
+import { authorizerValue, Decisions, requestResourceValue, Undecided, type Answer, type Question } from '../../api/cel/authorizer.ts';
+import { Budget, CelError, matchConditionsBudget, toCel, type Value } from '../../api/cel/cel.ts';
+import { dyn, type CelType } from '../../api/cel/types.ts';
 import { CelMap } from '../../api/cel/values.ts';
 import type { Namespace } from '../../api/core/v1.ts';
 import { namespaces } from '../../api/resources.ts';
 import type { AdmissionAttributes, Authorizer } from '../types.ts';
 import { kindOf, namespaceOf, resourceOf, type Matched } from './matching.ts';
 import { find, type AdmissionDeps } from './plugin.ts';
-
-// ---- types
-
-const gvk = objectType('kubernetes.GroupVersionKind', { group: string, version: string, kind: string });
-const gvr = objectType('kubernetes.GroupVersionResource', { group: string, version: string, resource: string });
-const userInfo = objectType('kubernetes.UserInfo', { username: string, uid: string, groups: list(string), extra: map(string, list(string)) });
-export const requestType: CelType = objectType('kubernetes.AdmissionRequest', {
-  kind: gvk, resource: gvr, subResource: string, requestKind: gvk, requestResource: gvr, requestSubResource: string, name: string, namespace: string, operation: string, userInfo, dryRun: bool, options: dyn,
-});
-const texts = map(string, string);
-export const namespaceType: CelType = objectType('kubernetes.Namespace', {
-  metadata: objectType('kubernetes.NamespaceMetadata', {
-    name: string, generateName: string, namespace: string, labels: texts, annotations: texts, UID: string, uid: string, creationTimestamp: timestamp, deletionGracePeriodSeconds: int, deletionTimestamp: timestamp, generation: int, resourceVersion: string, finalizers: list(string),
-  }),
-  spec: objectType('kubernetes.NamespaceSpec', { finalizers: list(string) }), status: objectType('kubernetes.NamespaceStatus', { phase: string }),
-});
-
-export interface VariableChoice { params?: boolean; authorizer?: boolean; /** The `variables` of a policy so far. */ composed?: ReadonlyMap<string, CelType>; /** For type checking; default dyn. */ object?: CelType; paramsType?: CelType; /** Messages that expressions may make. */ message?: NonNullable<CompileOptions['message']> }
-export function admissionVariables({ params = false, authorizer = true, composed, object = dyn, paramsType = dyn }: VariableChoice): Record<string, CelType> {
-  return {
-    object, oldObject: object, request: requestType, namespaceObject: namespaceType, ...(params ? { params: paramsType } : {}),
-    ...(authorizer ? { authorizer: opaque(authorizerTypeName), 'authorizer.requestResource': opaque(resourceCheckTypeName) } : {}),
-    ...(composed ? { variables: objectType('kubernetes.variables', composed) } : {}),
-  };
-}
 
 // ---- values
 
@@ -106,15 +82,6 @@ export function sceneValues(scene: Scene, variables?: Value): (name: string) => 
 }
 
 // ---- expressions
-
-/** An expression, or why it does not compile. */
-export interface Expression { source: string; compiled?: Compiled; fault?: string }
-export function expression(source: string, options: CompileOptions): Expression {
-  try { return { source, compiled: compile(source.trim() === '' ? source : source, options) }; } catch (err) {
-    if (err instanceof CompileError) return { source, fault: err.message };
-    throw err;
-  }
-}
 
 export type Outcome = { value: Value; error?: undefined } | { value?: undefined; error: string; outOfBudget?: boolean };
 /** Texts as upstream's. `Undecided` passes through. */

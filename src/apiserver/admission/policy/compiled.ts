@@ -1,9 +1,9 @@
 /** What both kinds of policy share once compiled: variables that build on one another, and match conditions. */
-import { dyn, type CelType } from '../../../api/cel/types.ts';
-import { kubernetesFunctions } from '../../../api/cel/cel.ts';
+import { admissionVariables, compileVariables, expression, type Expression, type VariableChoice } from '../../../api/cel/admission.ts';
+import type { CelType } from '../../../api/cel/types.ts';
 import type { Value } from '../../../api/cel/values.ts';
 import type { Budget } from '../../../api/cel/cel.ts';
-import { admissionVariables, ComposedVariables, expression, sceneValues, type Expression, type Scene, type VariableChoice } from '../expressions.ts';
+import { ComposedVariables, sceneValues, type Scene } from '../expressions.ts';
 
 interface Variable { readonly name: string; readonly expression: string }
 interface Condition { readonly name: string; readonly expression: string }
@@ -13,18 +13,6 @@ export interface Compiled {
   conditions: readonly Expression[];
   /** The declarations for expressions of the policy itself. */
   declared: Record<string, CelType>;
-}
-
-/** Each variable sees those before it. */
-export function compileVariables(variables: readonly Variable[] | undefined, choice: VariableChoice): { expressions: ReadonlyMap<string, Expression>; declared: Record<string, CelType> } {
-  const composed = new Map<string, CelType>();
-  const expressions = new Map<string, Expression>();
-  for (const variable of variables ?? []) {
-    const made = expression(variable.expression, { variables: admissionVariables({ ...choice, composed: new Map(composed) }), returns: 'any', functions: kubernetesFunctions, ...(choice.message ? { message: choice.message } : {}) });
-    expressions.set(variable.name, made);
-    composed.set(variable.name, made.compiled?.type ?? dyn);
-  }
-  return { expressions, declared: admissionVariables({ ...choice, composed }) };
 }
 
 export function compileShared(spec: { readonly variables?: readonly Variable[]; readonly matchConditions?: readonly Condition[]; readonly paramKind?: unknown } | undefined, message?: VariableChoice['message']): Compiled {

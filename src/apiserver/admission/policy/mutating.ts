@@ -4,15 +4,15 @@
  */
 import { cloneJson, isJsonObject, jsonEqual, type Json, type JsonObject } from '../../../base/json.ts';
 import type { MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding } from '../../../api/admissionregistration/v1.ts';
+import { configurationType, expression, mutationMessages, patchListType, type Expression } from '../../../api/cel/admission.ts';
 import { Budget, runtimeCostBudget } from '../../../api/cel/cel.ts';
-import { dyn, list, opaque, string, type CelType } from '../../../api/cel/types.ts';
 import { CelList, CelMap, toJson, type Value } from '../../../api/cel/values.ts';
 import { merge, shapeOf, type Shape } from '../../../api/managed-fields/shape.ts';
 import { serviceUnavailable, StatusError } from '../../../api/meta/status.ts';
 import { jsonPatch } from '../../../api/patch/json-patch.ts';
 import { mutatingadmissionpolicies, mutatingadmissionpolicybindings } from '../../../api/resources.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../../types.ts';
-import { admissionRequest, decisionsFor, evaluate, expression, matchConditions, namespaceObject, requestNamespace, sceneValues, type Expression, type Scene } from '../expressions.ts';
+import { admissionRequest, decisionsFor, evaluate, matchConditions, namespaceObject, requestNamespace, sceneValues, type Scene } from '../expressions.ts';
 import { convert, isExempt, type Matched } from '../matching.ts';
 import { normalise, replaceContents, servedOf } from '../objects-in-place.ts';
 import { refuse, type AdmissionDeps } from '../plugin.ts';
@@ -23,20 +23,13 @@ import { collectParams, ConfigurationError, createPolicySource, isExcluded, matc
 interface Mutator { kind: 'ApplyConfiguration' | 'JSONPatch'; expression: Expression }
 interface CompiledPolicy extends Compiled { mutators: readonly Mutator[] }
 
-const patchFields: Readonly<Record<string, CelType>> = { op: string, path: string, from: string, value: dyn };
-/** `Object` and its parts take any field; a part's type is its path. */
-export function messageTypes(type: string): ((field: string) => CelType | undefined) | undefined {
-  if (type === 'JSONPatch') return (field) => (Object.hasOwn(patchFields, field) ? patchFields[field] : undefined);
-  return type === 'Object' || type.startsWith('Object.') ? () => dyn : undefined;
-}
-
 function compilePolicy({ spec }: MutatingAdmissionPolicy): CompiledPolicy {
-  const shared = compileShared(spec, messageTypes);
+  const shared = compileShared(spec, mutationMessages);
   return {
     ...shared,
     mutators: (spec?.mutations ?? []).map(({ patchType, applyConfiguration, jsonPatch: patch }) => (patchType === 'JSONPatch'
-      ? { kind: 'JSONPatch', expression: expression(patch?.expression ?? '', { variables: shared.declared, message: messageTypes, returns: [list(opaque('JSONPatch'))] }) }
-      : { kind: 'ApplyConfiguration', expression: expression(applyConfiguration?.expression ?? '', { variables: shared.declared, message: messageTypes, returns: [opaque('Object')] }) })),
+      ? { kind: 'JSONPatch', expression: expression(patch?.expression ?? '', { variables: shared.declared, message: mutationMessages, returns: [patchListType] }) }
+      : { kind: 'ApplyConfiguration', expression: expression(applyConfiguration?.expression ?? '', { variables: shared.declared, message: mutationMessages, returns: [configurationType] }) })),
   };
 }
 

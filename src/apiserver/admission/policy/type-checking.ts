@@ -3,13 +3,12 @@
  * Source: apiserver/pkg/admission/plugin/policy/validating/typechecking.go; upstream's validatingadmissionpolicystatus controller.
  */
 import type { ExpressionWarning, ValidatingAdmissionPolicy } from '../../../api/admissionregistration/v1.ts';
+import { compileVariables, expression } from '../../../api/cel/admission.ts';
 import { typeOfSchema, type CelType } from '../../../api/cel/types.ts';
 import { isConflict, isNotFound } from '../../../api/meta/status.ts';
 import { validatingadmissionpolicies } from '../../../api/resources.ts';
 import type { ServedResource } from '../../resource-table.ts';
-import { expression } from '../expressions.ts';
 import type { AdmissionDeps } from '../plugin.ts';
-import { compileVariables } from './compiled.ts';
 
 /** Kinds that one policy is checked against. */
 const maxTypes = 10;

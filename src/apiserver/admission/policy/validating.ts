@@ -4,12 +4,13 @@
  */
 import type { JsonObject } from '../../../base/json.ts';
 import type { ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation } from '../../../api/admissionregistration/v1.ts';
+import { expression, type Expression } from '../../../api/cel/admission.ts';
 import { Budget, runtimeCostBudget } from '../../../api/cel/cel.ts';
 import { nullType, string } from '../../../api/cel/types.ts';
 import { StatusError } from '../../../api/meta/status.ts';
 import { validatingadmissionpolicies, validatingadmissionpolicybindings } from '../../../api/resources.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../../types.ts';
-import { admissionRequest, decisionsFor, evaluate, expression, matchConditions, namespaceObject, requestNamespace, sceneValues, type Expression, type Outcome, type Scene } from '../expressions.ts';
+import { admissionRequest, decisionsFor, evaluate, matchConditions, namespaceObject, requestNamespace, sceneValues, type Outcome, type Scene } from '../expressions.ts';
 import { convert, isExempt, type Matched } from '../matching.ts';
 import { refuse, type AdmissionDeps } from '../plugin.ts';
 import { compileShared, values, type Compiled } from './compiled.ts';

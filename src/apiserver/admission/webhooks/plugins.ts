@@ -6,6 +6,7 @@
 import { cloneJson, jsonEqual, type JsonObject } from '../../../base/json.ts';
 import { uuid } from '../../../base/rng.ts';
 import type { MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhookConfiguration } from '../../../api/admissionregistration/v1.ts';
+import { admissionVariables, expression, type Expression } from '../../../api/cel/admission.ts';
 import { badRequest, forbidden, internalError, StatusError } from '../../../api/meta/status.ts';
 import { jsonPatch } from '../../../api/patch/json-patch.ts';
 import { mutatingwebhookconfigurations, validatingwebhookconfigurations } from '../../../api/resources.ts';
@@ -13,7 +14,7 @@ import type { ResourceNames } from '../../../api/resource-names.ts';
 import type { ApiObject } from '../../../client/client.ts';
 import type { Informer } from '../../../client/informer.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../../types.ts';
-import { admissionRequest, admissionVariables, decisionsFor, expression, matchConditions, sceneValues, type ConditionResult, type Expression } from '../expressions.ts';
+import { admissionRequest, decisionsFor, matchConditions, sceneValues, type ConditionResult } from '../expressions.ts';
 import { convert, isExempt, matchRules, namespaceSelectorMatches, objectSelectorMatches, type Matched } from '../matching.ts';
 import { normalise, replaceContents, servedOf } from '../objects-in-place.ts';
 import type { AdmissionDeps } from '../plugin.ts';
