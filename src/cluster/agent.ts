@@ -28,6 +28,7 @@ import { startNodeNetwork } from '../network/node-network.ts';
 import { startPolicyController } from '../network/policy-controller.ts';
 import { createProxy } from '../proxy/proxy.ts';
 import type { ClusterDir, ClusterSettings } from './cluster-dir.ts';
+import { machineAddress } from './machine-address.ts';
 import { networkNames } from './node-network.ts';
 
 export interface AgentOptions { dir: ClusterDir; settings: ClusterSettings; clock: Clock; rng: Rng; log: (component: string) => Logger; signal: AbortSignal }
@@ -45,7 +46,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const kubelet = await createKubelet({
     nodeName: settings.nodeName, client, informers, runtime, host, clock, rng, log: log('kubelet'), signal,
     config: {
-      rootDir: dir.kubelet, podLogsDir: join(dir.path, 'pod-logs'), staticPodPath: dir.staticPods, cgroupDriver, cgroupRoot: settings.device,
+      rootDir: dir.kubelet, podLogsDir: join(dir.path, 'pod-logs'), staticPodPath: dir.staticPods, cgroupDriver, cgroupRoot: settings.device, nodeIPs: [machineAddress()],
       clusterDNS: [settings.dnsAddress], port: settings.kubeletPort, ...(simulated ? {} : { cniConfDir: dir.cni }),
       tls: await kubeletTls(dir),
     },
@@ -72,7 +73,7 @@ function connect({ clock, rng, log, signal }: AgentOptions, kubeconfig: string, 
 }
 
 async function startRuntime({ dir, settings, clock, rng, log }: AgentOptions, stack: AsyncDisposableStack) {
-  if (settings.runtime === 'simulated') return { runtime: simulatedRuntime({ clock, rng, podCidr: settings.podCidr }), cgroupDriver: 'cgroupfs' as const };
+  if (settings.runtime === 'simulated') return { runtime: simulatedRuntime({ clock, rng, podCidr: settings.podCidr, logFiles: true }), cgroupDriver: 'cgroupfs' as const };
   const containerd = stack.use(await startContainerd({ dataDir: dir.containerd, cni: { confDir: dir.cni }, clock, log: log('containerd') }));
   return { runtime: containerd.runtime, cgroupDriver: containerd.cgroupDriver };
 }

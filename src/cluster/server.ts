@@ -1,6 +1,6 @@
 /** `knarr server`: the control plane over the embedded store, its certificates, and the files that others start from. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -9,6 +9,7 @@ import { UserError } from '../base/user-error.ts';
 import { ensurePki, issueCertificate, type KeyPair, kubeconfigFor, kubeletServing, type Pki, reasonToReissue, wellKnownClients, writeSecret } from '../kubeadm/pki.ts';
 import { openLmdbStore } from '../store/lmdb.ts';
 import type { ClusterDir, ClusterSettings } from './cluster-dir.ts';
+import { machineAddress } from './machine-address.ts';
 import { nodeNetworkGroup, nthServiceAddress, startControlPlane } from './control-plane.ts';
 
 export interface ServerOptions { dir: ClusterDir; settings: ClusterSettings; clock: Clock; rng: Rng; log: (component: string) => Logger; signal: AbortSignal }
@@ -61,10 +62,4 @@ function writeCredentials(dir: ClusterDir, settings: ClusterSettings, pki: Pki, 
   const network = { commonName: `${nodeNetworkGroup}:${settings.nodeName}`, organizations: [nodeNetworkGroup] };
   kubeconfig(dir.networkKubeconfig, network.commonName, pair('node-network', network));
   kubeconfig(dir.agentKubeconfig, node.commonName, pair('kubelet-client', node));
-}
-
-/** This machine's first address that others can reach; loopback where there is none. */
-export function machineAddress(): string {
-  const all = Object.entries(networkInterfaces()).flatMap(([name, addresses]) => (addresses ?? []).map((address) => ({ name, ...address })));
-  return all.find(({ family, internal, name }) => family === 'IPv4' && !internal && !/^(knarr|cni|docker|veth|br-)/.test(name))?.address ?? '127.0.0.1';
 }

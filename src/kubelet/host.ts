@@ -37,11 +37,11 @@ export interface Host {
   removePodCgroup(uid: string, qos: string): Promise<void>;
 }
 
-/** A machine that isn't there: writes are kept nowhere, sizes are as told. */
+/** A machine that isn't there: writes are kept nowhere, sizes are as told. Its address is loopback, so that nobody dials a stranger for it. */
 export function simulatedHost(machine: Partial<MachineInfo> = {}): Host {
   const info: MachineInfo = {
     cpus: 4, memoryBytes: 16 * 2 ** 30, nodeFs: { capacityBytes: 100e9, availableBytes: 80e9, inodes: 6_000_000, inodesFree: 5_500_000 },
-    kernelVersion: '6.12.0', osImage: 'knarr simulated node', architecture: 'amd64', machineID: '', systemUUID: '', bootID: '', hostname: 'simulated', addresses: ['10.0.0.1'],
+    kernelVersion: '6.12.0', osImage: 'knarr simulated node', architecture: 'amd64', machineID: '', systemUUID: '', bootID: '', hostname: 'simulated', addresses: ['127.0.0.1'],
     swapBytes: 0, pidMax: 4_194_304, ...machine,
   };
   const nothing = async (): Promise<void> => {};

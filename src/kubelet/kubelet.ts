@@ -237,7 +237,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
       }) : undefined;
       if (!source) staticsRead();
       const seen = (async () => {
-        await podInformer.synced(signal);
+        await Promise.all([podInformer.synced(signal), serviceInformer.synced(signal)]); // environments name the services
         // The oldest first, so that a restart admits what it had admitted.
         for (const pod of podInformer.list().sort((a, b) => ((a.metadata.creationTimestamp ?? '') < (b.metadata.creationTimestamp ?? '') ? -1 : 1))) onApiPod(pod);
         podInformer.addHandler({ onAdd: onApiPod, onUpdate: (_, next) => onApiPod(next), onDelete: onApiGone });

@@ -2,6 +2,7 @@
 import { createReadStream, existsSync, statSync, watch } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { UserError } from '../../base/user-error.ts';
+import { containerdPaths } from '../../kubelet/runtime/containerd.ts';
 import { ClusterDir } from '../cluster-dir.ts';
 import { clusterFlags, type Command, text } from '../main.ts';
 
@@ -22,7 +23,7 @@ export const command: Command = {
     if (component !== undefined && !(component in processes)) throw new UserError(`there is no component "${component}". Choose one of: ${Object.keys(processes).join(', ')}`, { exitCode: 2 });
     const names = component === undefined ? ['server', 'agent'] : [processes[component]!];
     const filter = component !== undefined && component !== processes[component] ? `"component":"${component}` : '';
-    await Promise.all(names.map((name) => print(dir.logFile(name), filter, invocation.flags.follow === true)));
+    await Promise.all(names.map((name) => print(name === 'containerd' ? containerdPaths(dir.containerd).logFile : dir.logFile(name), filter, invocation.flags.follow === true)));
   },
 };
 

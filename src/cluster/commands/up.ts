@@ -8,7 +8,7 @@ import { withLock } from '../lock.ts';
 import { clusterFlags, type Command, type Invocation, port, text } from '../main.ts';
 import { findProgram, installPackages, missingPackages } from '../packages.ts';
 import { formatSeconds, stages } from '../progress.ts';
-import { selfCommand } from '../self.ts';
+import { daemonEnvironment, selfCommand } from '../self.ts';
 import { claimSlot, portIsFree } from '../slots.ts';
 import { nodeIsReady, serverIsReady, waitForNode, waitForServer } from '../wait.ts';
 
@@ -100,7 +100,7 @@ async function startProcesses(dir: ClusterDir): Promise<('server' | 'agent')[]> 
   for (const process of ['server', 'agent'] as const) {
     if (runningPid(dir.pidFile(process)) !== undefined) continue;
     const { command, args } = selfCommand();
-    await startDaemon({ command, args: [...args, process, '--data-dir', dir.dataDir, '--name', dir.name], pidFile: dir.pidFile(process), logFile: dir.logFile(process) });
+    await startDaemon({ command, args: [...args, process, '--data-dir', dir.dataDir, '--name', dir.name], pidFile: dir.pidFile(process), logFile: dir.logFile(process), env: daemonEnvironment() });
     startedNow.push(process);
   }
   return startedNow;
