@@ -1,8 +1,8 @@
 /**
- * A real cluster measured from outside: start, readiness, load, memory, pod start. `node bench/cluster.ts [seconds per figure]`.
+ * A real cluster measured from outside: start, idle, pod start, load, memory, watches. Driven by `main.ts`.
  * Uses ./knarr as a user would; real containers where the machine can, else a simulated node.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
@@ -14,22 +14,20 @@ import { loadKubeconfig } from '../src/client/kubeconfig.ts';
 import { createRestTransport } from '../src/client/rest.ts';
 import { createClient } from '../src/client/typed-client.ts';
 import { buildImageArchive } from '../src/testing/images.ts';
-import { type Figure, median } from './figure.ts';
+import { cpuMs, type Figure, median, residentMb } from './figure.ts';
 import { benchLoad } from './load.ts';
-import { writeFileSync } from 'node:fs';
+import { benchMemory } from './memory.ts';
+import { benchWatch } from './watch.ts';
 import { isNotFound } from '../src/api/meta/status.ts';
 
 const repository = join(import.meta.dirname, '..');
 
-/** Resident memory of a process, MB. */
-function residentMb(pid: number): number {
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1000);
-}
+export interface ClusterBenchOptions { secondsEach?: number; podStarts?: number; /** A minute less: a few objects and watchers only. */ small?: boolean; runtime?: 'containerd' | 'simulated' }
 
-export async function benchCluster(secondsEach = 2, podStarts = 10): Promise<Figure[]> {
+export async function benchCluster({ secondsEach = 2, podStarts = 10, small = false, runtime }: ClusterBenchOptions = {}): Promise<Figure[]> {
   const base = mkdtempSync(join(tmpdir(), 'knarr-bench-'));
   const kubeconfig = join(base, 'kubeconfig');
-  const flags = ['--name', 'bench', '--data-dir', base];
+  const flags = ['--name', `bench-${process.pid}`, '--data-dir', base];
   const knarr = async (command: string, ...args: string[]) => {
     const started = systemClock.monotonic();
     const { stdout } = await exec(join(repository, 'knarr'), [command, ...flags, ...args], { env: { ...process.env, KUBECONFIG: kubeconfig }, timeoutMs: 300_000 });
@@ -37,26 +35,33 @@ export async function benchCluster(secondsEach = 2, podStarts = 10): Promise<Fig
   };
   const figures: Figure[] = [];
   try {
-    const first = await knarr('up');
+    const first = await knarr('up', ...(runtime ? ['--runtime', runtime] : []));
     const contained = first.stdout.includes('(containerd)');
-    await knarr('down');
-    const { ms, stdout } = await knarr('up');
+    if (!small) await knarr('down');
+    const { ms, stdout } = small ? first : await knarr('up');
     const stage = (name: string) => Number(new RegExp(`✓ ${name} .* ([\\d.]+) s`).exec(stdout)?.[1]);
     figures.push({ name: 'knarr up, new cluster, packages installed', value: Number((first.ms / 1000).toFixed(2)), unit: 's', target: '< 2' });
     figures.push({ name: 'knarr up, known cluster', value: Number((ms / 1000).toFixed(2)), unit: 's', target: '< 2' });
     figures.push({ name: 'start of the server until /readyz', value: stage('server'), unit: 's', target: '< 0.5' });
-    const server = runningPid(join(base, 'bench/run/server.pid'))!;
-    await new Promise<void>((resolve) => { systemClock.after(5_000, resolve); }); // idle is what is measured
-    figures.push({ name: 'resident memory of the server, idle', value: residentMb(server), unit: 'MB', target: '< 150' });
-    figures.push({ name: 'resident memory of the agent, idle', value: residentMb(runningPid(join(base, 'bench/run/agent.pid'))!), unit: 'MB' });
+    const server = runningPid(join(base, `bench-${process.pid}/run/server.pid`))!;
+    const agent = runningPid(join(base, `bench-${process.pid}/run/agent.pid`))!;
+    const pause = (ms: number) => new Promise<void>((resolve) => { systemClock.after(ms, resolve); });
+    await pause(small ? 0 : 10_000); // idle is what is measured
+    const [serverCpu, agentCpu, idleSeconds] = [cpuMs(server), cpuMs(agent), small ? 0.1 : 20];
+    await pause(idleSeconds * 1000);
+    for (const [name, pid, before, target] of [['server', server, serverCpu, '< 150'], ['agent', agent, agentCpu, undefined]] as const) {
+      figures.push({ name: `resident memory of the ${name}, idle`, value: residentMb(pid), unit: 'MB', ...(target ? { target } : {}) });
+      figures.push({ name: `CPU of the ${name}, idle`, value: Number(((cpuMs(pid) - before) / idleSeconds / 10).toFixed(2)), unit: '%' });
+    }
     if (contained) {
       const archive = join(base, 'image.tar');
       writeFileSync(archive, buildImageArchive({ name: 'docker.io/library/bench:1', cmd: ['sleep', '3600'] }));
       await knarr('image', 'load', archive);
     }
     figures.push({ name: `create → Running, median of ${podStarts}${contained ? '' : ', simulated node'}`, value: await podStart(kubeconfig, podStarts), unit: 'ms', target: '< 500' });
-    figures.push(...await benchLoad({ kubeconfig, secondsEach }));
-    figures.push({ name: 'resident memory of the server, after the load', value: residentMb(server), unit: 'MB' });
+    figures.push(...await benchLoad({ kubeconfig, secondsEach, serverPid: server, ...(small ? { pods: 20 } : {}) }));
+    figures.push(...await benchMemory({ kubeconfig, serverPid: server, ...(small ? { pods: 20, configMaps: 20, restMs: 0 } : {}) }));
+    figures.push(...await benchWatch({ kubeconfig, serverPid: server, ...(small ? { watchers: 5, writesPerSecond: 50, seconds: 0.2, readers: 2, listMb: 1, slowMs: 100 } : {}) }));
   } finally {
     await knarr('delete').catch(() => {});
     rmSync(base, { recursive: true, force: true });

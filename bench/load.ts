@@ -134,7 +134,7 @@ export async function benchLoad({ kubeconfig, secondsEach = 2, connections = 16,
 }
 
 /** A pod as a Deployment makes them, about 2 KB stored; the scheduler it names does not exist, so it stays Pending. */
-function podBody(serial: number): string {
+export function podBody(serial: number): string {
   return JSON.stringify({
     apiVersion: 'v1', kind: 'Pod', metadata: { name: `load-${serial}`, labels: { app: 'load', tier: 'backend', serial: String(serial) } },
     spec: {

@@ -9,6 +9,8 @@ import { systemClock } from '../src/base/clock.ts';
 import { tryExec } from '../src/base/exec.ts';
 import { benchCluster } from './cluster.ts';
 import { type Figure, printFigure } from './figure.ts';
+import { benchManagedFields } from './managed-fields.ts';
+import { benchProxy } from './proxy.ts';
 import { benchScheduler } from './scheduler.ts';
 import { benchStore } from './store.ts';
 
@@ -16,7 +18,9 @@ const small = process.argv.includes('--small');
 const parts: (() => Figure[] | Promise<Figure[]>)[] = [
   () => benchStore(small ? 0.1 : 1),
   () => benchScheduler(small ? 100 : 5_000, small ? 100 : 10_000),
-  () => benchCluster(small ? 0.2 : 3, small ? 1 : 20),
+  () => benchManagedFields(small ? 50 : 5_000),
+  ...(process.platform === 'linux' && process.getuid?.() === 0 ? [() => (small ? benchProxy(5, 10) : benchProxy())] : []),
+  () => benchCluster(small ? { secondsEach: 0.1, podStarts: 1, small } : { secondsEach: 3, podStarts: 20 }),
 ];
 
 const figures: Figure[] = [];
