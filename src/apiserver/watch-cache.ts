@@ -4,7 +4,7 @@
  * is how a read sees an acknowledged write. A cache fills on first use.
  * Source: apiserver/pkg/storage/cacher. Differs: one watch for everything rather than one per resource.
  */
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { Store, StoreEvent } from '../store/store.ts';
 import { StatusError, expired, timeoutError } from '../api/meta/status.ts';
 import type { ApiObject } from '../client/client.ts';
@@ -162,6 +162,7 @@ export class WatchCache {
   readonly #buckets = new Map<string, Bucket>();
   #window: CacheEvent[] = [];
   #windowStart = 0;
+  #trimming: Timer | undefined;
   /** Watches can resume from this revision on. */
   #oldest = 0;
   #modified = 0;
@@ -237,6 +238,8 @@ export class WatchCache {
     this.#buckets.clear();
     this.#window = [];
     this.#windowStart = 0;
+    this.#trimming?.cancel();
+    this.#trimming = undefined;
     this.#offers.clear();
     this.#warm = [];
     for (const watcher of this.#everyWatcher()) watcher.fail(expired('too old resource version: the server lost its place in the store; list again'));
@@ -289,10 +292,19 @@ export class WatchCache {
 
   #remember(event: CacheEvent): void {
     this.#window.push(event);
+    this.#trimWindow(event.at);
+    // After a burst the old states go too, without waiting for the next event.
+    if (!this.#trimming && this.#window.length - this.#windowStart > windowMinimum) {
+      this.#trimming = this.#clock.after(windowFreshMs, () => { this.#trimming = undefined; this.#trimWindow(this.#clock.monotonic()); }, { keepAlive: false });
+    }
+  }
+
+  #trimWindow(now: number): void {
     for (;;) {
       const length = this.#window.length - this.#windowStart;
+      if (length <= windowMinimum) break;
       const oldest = this.#window[this.#windowStart]!;
-      if (length <= windowMinimum || (length <= windowLimit && oldest.at > event.at - windowFreshMs)) break;
+      if (length <= windowLimit && oldest.at > now - windowFreshMs) break;
       this.#oldest = oldest.revision;
       this.#windowStart++;
     }

@@ -1,6 +1,6 @@
 /** Writes a result to an HTTP answer: headers, compression, chunks at the reader's pace. */
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { createGzip } from 'node:zlib';
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { StatusError } from '../../api/meta/status.ts';
@@ -13,9 +13,9 @@ export type Answer = ServerResponse | Http2ServerResponse;
 
 /** Answers below this are sent as they are. Source: upstream's defaultGzipThresholdBytes. */
 const gzipThresholdBytes = 128 * 1024;
-/** Bytes handed to the socket in one piece. */
-const pieceBytes = 256 * 1024;
-const compress = promisify(gzip);
+/** Bytes handed to the socket in one piece: below what malloc takes from the system page by page. */
+const pieceBytes = 64 * 1024;
+const gzipPieceBytes = 64 * 1024;
 
 export type Headers = Record<string, string | string[]>;
 
@@ -35,33 +35,43 @@ function warningHeaders(warnings: readonly string[]): string[] {
   }).slice(0, 64);
 }
 
-/** Sends a body. Resolves when it is handed over; a reader that is gone ends it quietly. */
-export async function send(answer: Answer, request: ApiRequest, code: number, headers: Headers, body: EncodedBody): Promise<void> {
-  headers['content-type'] = body.contentType;
-  let { chunks, length } = body;
-  if (length >= gzipThresholdBytes && request.method === 'GET' && acceptsGzip(request)) {
-    const packed = await compress(Buffer.concat(chunks, length), { level: 1 });
-    chunks = [packed];
-    length = packed.length;
+/** Sends a body. Resolves when it is handed over; a reader that is gone ends it quietly. Of a large one only a piece or two wait in memory. */
+export async function send(answer: Answer, request: ApiRequest, code: number, headers: Headers, { contentType, chunks, length }: EncodedBody): Promise<void> {
+  headers['content-type'] = contentType;
+  const packed = length >= gzipThresholdBytes && request.method === 'GET' && acceptsGzip(request);
+  if (packed) {
     headers['content-encoding'] = 'gzip';
     headers.vary = 'Accept-Encoding';
-  }
-  headers['content-length'] = String(length);
+  } else headers['content-length'] = String(length);
   if (answer.destroyed) return;
   (answer as ServerResponse).writeHead(code, headers);
   if (request.method === 'HEAD') { answer.end(); return; }
-  if (length <= pieceBytes) { (answer as ServerResponse).end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length)); return; }
-  let piece: Uint8Array[] = [];
+  if (length <= pieceBytes && !packed) { (answer as ServerResponse).end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length)); return; }
+  for await (const piece of packed ? compressed(chunks) : pieces(chunks)) {
+    const pending = writePaced(answer, piece);
+    if (!(pending === true || await pending)) return;
+  }
+  answer.end();
+}
+
+/** Small chunks joined, so that each costs the socket one write. */
+function* pieces(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+  let joined: Uint8Array[] = [];
   let size = 0;
   for (const chunk of chunks) {
-    piece.push(chunk);
+    joined.push(chunk);
     size += chunk.length;
     if (size < pieceBytes) continue;
-    if (!await writePaced(answer, piece.length === 1 ? piece[0]! : Buffer.concat(piece, size))) return;
-    piece = [];
+    yield joined.length === 1 ? chunk : Buffer.concat(joined, size);
+    joined = [];
     size = 0;
   }
-  (answer as ServerResponse).end(Buffer.concat(piece, size));
+  if (size > 0) yield Buffer.concat(joined, size);
+}
+
+/** gzip as fast as it goes; it runs on other threads, at the reader's pace. */
+function compressed(chunks: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
+  return Readable.from(pieces(chunks)).pipe(createGzip({ level: 1, chunkSize: gzipPieceBytes }));
 }
 
 /** False when the reader is gone. */
