@@ -1,19 +1,20 @@
 /**
  * Frees the node when memory, disk or process ids run out: unused images first for disk, then the pods that exceed their requests most.
+ * Pods that outgrow their own local storage limits go whatever the node has.
  * Text: kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction; thresholds and texts: upstream pkg/kubelet/eviction.
  */
-import type { Pod } from '../api/core/v1.ts';
+import type { Container, Pod, Volume } from '../api/core/v1.ts';
 import { type Clock, every } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Refusal } from './admission.ts';
 import type { KubeletConfig } from './config.ts';
 import type { Host } from './host.ts';
-import { isStaticPod, labels, uidOf } from './names.ts';
+import { isStaticPod, labels, uidOf, volumeDir } from './names.ts';
 import type { Pressure } from './node-status.ts';
 import type { PodWorkers } from './pod-workers.ts';
 import type { Recorder } from './recorder.ts';
 import { bytesOf, podRequests, qosClass } from './resources.ts';
-import type { Runtime } from './runtime/runtime.ts';
+import type { ContainerStats, Runtime } from './runtime/runtime.ts';
 
 const periodMs = 10_000;
 /** A condition stays this long after its cause has gone. Upstream: evictionPressureTransitionPeriod. */
@@ -54,7 +55,40 @@ export function createEvictionManager(options: { host: Host; runtime: Runtime; w
     return { memoryAvailable: Number.isNaN(available) ? machine.memoryBytes : available, memoryCapacity: machine.memoryBytes, nodefsAvailable: machine.nodeFs.availableBytes, nodefsCapacity: machine.nodeFs.capacityBytes, inodesFree: machine.nodeFs.inodesFree, inodes: machine.nodeFs.inodes };
   }
 
+  function evict(pod: Pod, message: string): void {
+    recorder.event(pod, 'Warning', 'Evicted', message);
+    workers.evict(uidOf(pod), { phase: 'Failed', reason: 'Evicted', message, conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', message }] }, 0);
+  }
+
+  /** Pods that hold more local storage than they said they would. */
+  async function checkLocalStorage(): Promise<void> {
+    const limited = workers.pods().filter(({ state, pod }) => state === 'syncing' && !isStaticPod(pod)).map(({ pod }) => pod)
+      .map((pod) => ({ pod, volumes: (pod.spec.volumes ?? []).filter((volume) => volume.emptyDir?.sizeLimit), containers: pod.spec.containers.filter((container) => container.resources?.limits?.['ephemeral-storage']) }))
+      .filter(({ volumes, containers }) => volumes.length > 0 || containers.length > 0);
+    const layers = limited.some(({ containers }) => containers.length > 0) ? await runtime.listContainerStats() : [];
+    for (const { pod, volumes, containers } of limited) {
+      const why = await overVolume(pod, volumes) ?? overContainer(pod, containers, layers);
+      if (why) evict(pod, why);
+    }
+  }
+  async function overVolume(pod: Pod, volumes: readonly Volume[]): Promise<string | undefined> {
+    for (const { name, emptyDir } of volumes) {
+      const used = await host.diskUsage(volumeDir(config.rootDir, uidOf(pod), 'kubernetes.io/empty-dir', name));
+      if (used !== undefined && used > bytesOf(emptyDir!.sizeLimit)) return `Usage of EmptyDir volume "${name}" exceeds the limit "${emptyDir!.sizeLimit!}". `;
+    }
+    return undefined;
+  }
+  function overContainer(pod: Pod, containers: readonly Container[], layers: readonly ContainerStats[]): string | undefined {
+    for (const { name, resources } of containers) {
+      const own = layers.find(({ attributes }) => attributes.labels[labels.podUid] === uidOf(pod) && attributes.labels[labels.containerName] === name);
+      const limit = resources!.limits!['ephemeral-storage']!;
+      if ((own?.writableLayer?.usedBytes ?? 0) > bytesOf(limit)) return `Container ${name} exceeded its local ephemeral storage limit "${limit}". `;
+    }
+    return undefined;
+  }
+
   async function check(): Promise<void> {
+    await checkLocalStorage();
     const before = pressure();
     let found = crossed(config.evictionHard, await readSignals());
     if (found.length === 0) return;
@@ -75,8 +109,7 @@ export function createEvictionManager(options: { host: Host; runtime: Runtime; w
     const [victim] = rankByMemory(candidates, (pod) => used.get(uidOf(pod)) ?? 0);
     if (!victim) { log.warn({ signal: first.signal }, 'the node is under pressure and no pod may be evicted'); return; }
     const message = `The node was low on resource: ${resource}. Threshold quantity: ${first.threshold}, available: ${Math.floor(first.available / 1024)}Ki. `;
-    recorder.event(victim, 'Warning', 'Evicted', message);
-    workers.evict(uidOf(victim), { phase: 'Failed', reason: 'Evicted', message, conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', message }] }, 0);
+    evict(victim, message);
   }
 
   return {

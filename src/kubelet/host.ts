@@ -24,6 +24,8 @@ export interface Host {
   readTail(path: string, limitBytes: number): Promise<string>;
   fileType(path: string): Promise<HostFileType | undefined>;
   listDir(path: string): Promise<string[]>;
+  /** Bytes on disk of a tree, without other file systems below it; undefined when it can't be told. */
+  diskUsage(path: string): Promise<number | undefined>;
   /** Unmounts what is mounted below, then removes. Never follows a mount it could not unmount. */
   removeTree(path: string): Promise<void>;
   /** Publishes files in `dir` at once: a new timestamped folder and a swap of `..data`. True when something changed. */
@@ -47,7 +49,7 @@ export function simulatedHost(machine: Partial<MachineInfo> = {}): Host {
   const nothing = async (): Promise<void> => {};
   return {
     simulated: true, machine: async () => info, makeDir: nothing, writeFile: nothing, readFile: async () => undefined, readTail: async () => '',
-    fileType: async () => 'directory', listDir: async () => [], removeTree: nothing, writePayload: async () => true, mountTmpfs: nothing, setGroup: nothing,
+    fileType: async () => 'directory', listDir: async () => [], diskUsage: async () => undefined, removeTree: nothing, writePayload: async () => true, mountTmpfs: nothing, setGroup: nothing,
     subPath: async (volume, sub) => `${volume}/${sub}`, ensurePodCgroup: async () => ({ parent: '' }), removePodCgroup: nothing,
   };
 }

@@ -87,6 +87,12 @@ export function linuxHost(options: { rootDir: string; clock: Clock; log: Logger;
       return kinds.find(([is]) => is)?.[1] ?? 'file';
     },
     async listDir(path) { return readdir(path).catch((error: NodeJS.ErrnoException) => { if (error.code === 'ENOENT') return []; throw error; }); },
+    async diskUsage(path) {
+      const { code, stdout } = await tryExec('du', ['-skx', path]);
+      const kib = Number.parseInt(stdout, 10);
+      // What vanishes meanwhile makes du complain; its sum still counts.
+      return Number.isNaN(kib) ? (code === 0 ? 0 : undefined) : kib * 1024;
+    },
     async removeTree(path) {
       if (!(await lstat(path).catch(() => undefined))) return;
       for (const point of await mountsBelow(path)) {

@@ -47,6 +47,24 @@ test('under memory pressure the pod furthest above its request goes', async () =
   assert.equal(manager.pressure().memory, false);
 });
 
+test('a pod that outgrows its emptyDir goes', async () => {
+  await using env = await startKubelet();
+  const mount = { volumeMounts: [{ name: 'v', mountPath: '/v' }] };
+  const spec = { containers: [container(mount)], volumes: [{ name: 'v', emptyDir: { sizeLimit: '10Mi' } }] };
+  await env.create('fits', spec);
+  await env.create('over', spec);
+  const over = (await env.pod('over')).metadata.uid!;
+  const manager = createEvictionManager({
+    host: { ...simulatedHost(), diskUsage: async (path) => (path === `/root/pods/${over}/volumes/kubernetes.io~empty-dir/v` ? 11 * 2 ** 20 : 2 ** 20) }, runtime: env.runtime, workers: env.kubelet.workers, clock: env.clock, log: silentLogger,
+    config: { ...defaultConfig, rootDir: '/root' }, signal: new AbortController().signal, recorder: { event() {} }, images: async () => 0, onChange() {},
+  });
+  await manager.check();
+  await env.settle();
+  const gone = await env.pod('over');
+  assert.deepEqual([gone.status?.phase, gone.status?.reason, gone.status?.message], ['Failed', 'Evicted', 'Usage of EmptyDir volume "v" exceeds the limit "10Mi". ']);
+  assert.equal((await env.pod('fits')).status?.phase, 'Running');
+});
+
 test('callers need a certificate or token, and the right to the node\'s subresource', async () => {
   const asked: unknown[] = [];
   const client = { for: (names: { plural: string }) => ({ async create(body: { spec: Record<string, unknown> }) {
