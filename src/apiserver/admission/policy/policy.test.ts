@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../../base/json.ts';
+import type { Deployment } from '../../../api/apps/v1.ts';
 import { configmaps, deployments, mutatingadmissionpolicies, mutatingadmissionpolicybindings, namespaces, secrets, validatingadmissionpolicies, validatingadmissionpolicybindings } from '../../../api/resources.ts';
 import type { ResourceNames } from '../../../api/resource-names.ts';
 import type { ApiObject } from '../../../client/client.ts';
@@ -21,8 +22,8 @@ async function start() {
     await env.settle();
     return made;
   };
-  await client.for(namespaces).create({ metadata: { name: 'test', labels: { env: 'test' } } });
-  await client.for(namespaces).create({ metadata: { name: 'prod', labels: { env: 'prod' } } });
+  await client.for(namespaces).create({ spec: {}, metadata: { name: 'test', labels: { env: 'test' } } });
+  await client.for(namespaces).create({ spec: {}, metadata: { name: 'prod', labels: { env: 'prod' } } });
   return { env, client, clock, make, annotations, configmap: (name: string, data: Record<string, string> = {}, namespace = 'test', labels?: Record<string, string>) => client.for(configmaps).create({ metadata: { name, namespace, ...(labels ? { labels } : {}) }, data }), [Symbol.asyncDispose]: () => env[Symbol.asyncDispose]() };
 }
 const rules = (resources: string[], operations = ['CREATE', 'UPDATE'], apiGroups = ['']) => ({ resourceRules: [{ apiGroups, apiVersions: ['v1'], operations, resources }] });
@@ -30,7 +31,7 @@ const vap = validatingadmissionpolicies as ResourceNames<never>;
 const vapBinding = validatingadmissionpolicybindings as ResourceNames<never>;
 const map = mutatingadmissionpolicies as ResourceNames<never>;
 const mapBinding = mutatingadmissionpolicybindings as ResourceNames<never>;
-const deployment = (name: string, replicas: number, namespace = 'test') => ({ metadata: { name, namespace }, spec: { replicas, selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } } } });
+const deployment = (name: string, replicas: number, namespace = 'test'): Deployment => ({ metadata: { name, namespace }, spec: { replicas, selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } } } } as unknown as Deployment);
 
 test('a policy denies what does not hold, where its binding says, in upstream\'s words', async () => {
   await using t = await start();

@@ -46,9 +46,10 @@ export function createWebhookClient({ client, clock }: { client: Client; clock: 
 
   return {
     async post({ config, body, timeoutSeconds }) {
-      const { url, servername, address } = where(config);
+      const { url, servername, host, address } = where(config);
       url.searchParams.set('timeout', `${timeoutSeconds}s`);
-      const failed = (why: string) => new Error(`Post "${url.href}": ${why}`);
+      // URLs leave out the port 443; upstream's texts do for URLs and do not for Services.
+      const failed = (why: string) => new Error(`Post "https://${host}${url.pathname}${url.search}": ${why}`);
       const target = address ? await address(client).catch((err: unknown) => { throw failed(err instanceof Error ? err.message : String(err)); }) : undefined;
       return await new Promise<Json>((resolve, reject) => {
         const timer = clock.after(timeoutSeconds * 1000, () => fail('context deadline exceeded'), { keepAlive: false });
@@ -103,15 +104,15 @@ function read({ statusCode = 0 }: IncomingMessage, text: string): Json {
 function parsed(text: string): Json | undefined { try { return JSON.parse(text) as Json; } catch { return undefined; } }
 
 interface Address { host: string; port: number }
-function where({ url, service }: WebhookClientConfig): { url: URL; servername: string; address?: (client: Client) => Promise<Address> } {
+function where({ url, service }: WebhookClientConfig): { url: URL; servername: string; host: string; address?: (client: Client) => Promise<Address> } {
   if (service) {
     const { name = '', namespace = '', path = '', port = 443 } = service;
     const servername = `${name}.${namespace}.svc`;
-    return { url: new URL(`https://${servername}:${port}${path.startsWith('/') ? '' : '/'}${path}`), servername, address: (client) => serviceAddress(client, namespace, name, port) };
+    return { url: new URL(`https://${servername}:${port}${path.startsWith('/') ? '' : '/'}${path}`), servername, host: `${servername}:${port}`, address: (client) => serviceAddress(client, namespace, name, port) };
   }
   if (!url) throw new Error('webhook configuration must have either service or URL');
   const parsedUrl = new URL(url);
-  return { url: parsedUrl, servername: parsedUrl.hostname.replace(/^\[|\]$/g, '') };
+  return { url: parsedUrl, servername: parsedUrl.hostname.replace(/^\[|\]$/g, ''), host: parsedUrl.host };
 }
 /** The cluster IP, which the host's own proxy serves. Source: apiserver/pkg/util/proxy ResolveCluster. */
 async function serviceAddress(client: Client, namespace: string, name: string, port: number): Promise<Address> {
