@@ -73,8 +73,9 @@ export class CacheEntry {
       object = { ...parsed, metadata: { ...parsed.metadata, resourceVersion: String(this.revision) } };
     } else object = JSON.parse(this.bytes.toString()) as ApiObject;
     this.#object = this.form.freeze ? deepFreeze(object) : object;
+    // This may forget the object again.
     this.form.onParsed?.(this);
-    return this.#object;
+    return object;
   }
 
   get parsed(): boolean { return this.#object !== undefined; }

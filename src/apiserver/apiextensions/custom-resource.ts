@@ -17,6 +17,7 @@ import type { CacheEntry } from '../cache-entry.ts';
 import type { Column, ResourceEntry, Strategy } from '../types.ts';
 import { versionPriority } from '../version-priority.ts';
 import { columnsOf } from './columns.ts';
+import type { Condition } from './conditions.ts';
 import { ConvertedEntries, type Converter } from './conversion.ts';
 import { hasEmbedded, validateEmbedded } from './embedded.ts';
 import { parseJsonPath, type JsonPath } from './json-path.ts';
@@ -39,6 +40,8 @@ export interface DefinitionHead {
   terminating: boolean;
   /** The definition itself, parsed when asked for. */
   definition(): v1.CustomResourceDefinition;
+  /** What is wrong with its schemas, of a definition that an older server took. */
+  nonStructural(): Omit<Condition, 'lastTransitionTime'> | undefined;
   /** Undefined: conversion is by name. */
   converter: Converter | undefined;
 }
@@ -58,7 +61,7 @@ export function namesOf({ group, scope, accepted }: DefinitionHead, version: Ver
 export const storagePrefixOf = ({ group, accepted }: Pick<DefinitionHead, 'group' | 'accepted'>): string => `/registry/${group}/${accepted.plural}`;
 
 /** Called when first needed; the result is kept. */
-function lazy<T>(make: () => T): () => T {
+export function lazy<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => (made ??= { value: make() }).value;
 }

@@ -19,9 +19,9 @@ import type { ResourceEntry, UserInfo } from '../types.ts';
 import type { Watcher } from '../watch-cache.ts';
 import { approvalCondition, cleanupFinalizer, conditionOf, isTrue, removeCondition, sameCondition, setCondition, type Condition, type Definition } from './conditions.ts';
 import { webhookConverter } from './conversion.ts';
-import { customResourceEntry, type DefinitionHead, type VersionHead } from './custom-resource.ts';
+import { customResourceEntry, lazy, type DefinitionHead, type VersionHead } from './custom-resource.ts';
 import { resolveNames } from './naming.ts';
-import { isStructural, nonStructuralCondition } from './structural-validation.ts';
+import { nonStructuralCondition } from './structural-validation.ts';
 import { hasInvalidCaBundle } from './definition-validation.ts';
 import { createConversionCaller } from './webhook-call.ts';
 
@@ -137,6 +137,7 @@ export class CustomResources implements AsyncDisposable {
     known.head = {
       name: metadata.name, uid: metadata.uid ?? '', generation: metadata.generation ?? 0, group: spec.group, scope: spec.scope === 'Cluster' ? 'Cluster' : 'Namespaced',
       accepted: { ...spec.names, ...what.accepted } as v1.CustomResourceDefinitionNames, terminating: what.terminating, definition: () => known.entry.object as unknown as Definition,
+      nonStructural: before && before.head.uid === metadata.uid && before.head.generation === metadata.generation ? before.head.nonStructural : lazy(() => nonStructuralCondition(known.entry.object as unknown as Definition)),
       converter: spec.conversion?.strategy === 'Webhook' && webhook?.clientConfig ? webhookConverter({
         call: createConversionCaller(this.#context, metadata.name, webhook.clientConfig), uid: () => uuid(this.#context.rng), reviewVersions: webhook.conversionReviewVersions ?? [],
       }) : undefined,
@@ -199,28 +200,29 @@ export class CustomResources implements AsyncDisposable {
     if (!known) return;
     const definition = known.entry.object as unknown as Definition;
     const now = this.#context.clock.now();
-    const draft = draftOf(definition) as Draft<Definition>;
-    let changed = false;
+    /** Definitions are large: copied only when there is something to write. */
+    let draft: Draft<Definition> | undefined;
+    const change = () => draft ??= draftOf(definition) as Draft<Definition>;
     const put = (condition: Omit<Condition, 'lastTransitionTime'> | undefined, type: string) => {
       const old = conditionOf(definition, type);
-      if (condition) { if (!sameCondition(condition, old)) { setCondition(draft, condition, now); changed = true; } } else if (old) { removeCondition(draft, type); changed = true; }
+      if (condition) { if (!sameCondition(condition, old)) setCondition(change(), condition, now); } else if (old) removeCondition(change(), type);
     };
 
     const others = [...this.#known.values()].filter((other) => other !== known && other.head.group === definition.spec.group).map(({ accepted }) => accepted);
     const naming = resolveNames(definition, others);
     if (naming) {
-      (draft.status ??= {}).acceptedNames = naming.names;
-      setCondition(draft, naming.namesAccepted, now);
-      setCondition(draft, naming.established, now);
-      changed = true;
+      (change().status ??= {}).acceptedNames = naming.names;
+      setCondition(change(), naming.namesAccepted, now);
+      setCondition(change(), naming.established, now);
     }
-    if (isTrue(draft as Definition, 'NamesAccepted') && !isTrue(draft as Definition, 'Established') && definition.metadata.deletionTimestamp === undefined) {
+    const current = (draft ?? definition) as Definition;
+    if (isTrue(current, 'NamesAccepted') && !isTrue(current, 'Established') && definition.metadata.deletionTimestamp === undefined) {
       put(hasInvalidCaBundle(definition) ? { type: 'Established', status: 'False', reason: 'InvalidCABundle', message: 'The conversion webhook CABundle is invalid' }
         : { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' }, 'Established');
     }
-    put(isStructural(definition) ? undefined : nonStructuralCondition(definition), 'NonStructuralSchema');
+    put(known.head.nonStructural(), 'NonStructuralSchema');
     put(approvalCondition(definition), 'KubernetesAPIApprovalPolicyConformant');
-    if (changed) {
+    if (draft) {
       await this.#writeStatus(draft);
       if (naming) for (const other of this.#known.values()) if (other !== known && other.head.group === definition.spec.group) this.#queue.add(other.head.name);
       return;

@@ -8,8 +8,6 @@ import type { CustomDefinitions } from '../../api/openapi/documents.ts';
 import { customDefinitionName } from '../../api/openapi/documents.ts';
 import type { CustomResources } from './custom-resources.ts';
 import type { DefinitionHead } from './custom-resource.ts';
-import { unreadable, validateStructural } from './structural-validation.ts';
-import { field } from '../../api/validation/field.ts';
 
 /** Follows what is served. Asked on every request, so it is remembered until that changes. */
 export function customDefinitions(served: CustomResources): () => CustomDefinitions {
@@ -43,7 +41,7 @@ function definitionsOf(served: CustomResources): CustomDefinitions {
       const kinds: Json = [{ group, kind: accepted.kind, version }];
       const selectable = known?.selectableFields?.map(({ jsonPath }) => ({ fieldPath: jsonPath.replace(/^\./, '') }));
       const extra = { 'x-kubernetes-group-version-kind': kinds, ...(selectable && selectable.length > 0 && dialect === 3 ? { 'x-kubernetes-selectable-fields': selectable } : {}) };
-      if (!schema || unreadable(schema) || validateStructural(schema, field('schema')).length > 0) return { type: 'object', ...extra };
+      if (!schema || head.nonStructural()) return { type: 'object', ...extra };
       if (dialect === 2 && (schema['x-kubernetes-preserve-unknown-fields'] === true || head.definition().spec.preserveUnknownFields)) return { type: 'object', ...extra };
       const own = published(schema, dialect, ref, descriptions);
       return { ...own, properties: { ...(isJsonObject(own.properties) ? own.properties : {}), ...typeMeta(ref, descriptions) }, ...extra };

@@ -160,9 +160,6 @@ function problemsOf({ spec }: Definition): { reason: string; message: string } |
   const texts = errors.map((error) => `${error.field}: ${error.detail}`);
   return texts.length === 0 ? undefined : { reason: 'Violations', message: texts.length === 1 ? texts[0]! : `[${texts.join(', ')}]` };
 }
-/** Definitions written here are; others come from an older server's store. Remembered, since schemas are large. */
-export const isStructural = (definition: Definition): boolean => { let is = checked.get(definition); if (is === undefined) checked.set(definition, is = problemsOf(definition) === undefined); return is; };
-const checked = new WeakMap<Definition, boolean>();
 export function nonStructuralCondition(definition: Definition): Omit<Condition, 'lastTransitionTime'> | undefined {
   const found = problemsOf(definition);
   return found && { type: 'NonStructuralSchema', status: found.reason === 'Violations' ? 'True' : 'Unknown', ...found };
