@@ -182,6 +182,25 @@ test('lists come in chunks of one moment, filtered and counted', async () => {
   await assert.rejects(configmaps.watch({ resourceVersion: '2' })[Symbol.asyncIterator]().next(), rejects(410, /^too old resource version: 2 \(\d+\)$/));
 });
 
+test('what a list began five to ten minutes ago can be continued, but not as of then', async () => {
+  const clock = new FakeClock();
+  await using env = await startApiServer({ clock });
+  const configmaps = env.client().for(resources.configmaps);
+  for (const name of ['a', 'b', 'c']) await configmaps.create({ metadata: { name } }, inDefault);
+  const first = await configmaps.list({ namespace: 'default', limit: 1 });
+  await configmaps.create({ metadata: { name: 'd' } }, inDefault);
+  await clock.advance(4 * 60_000);
+  assert.deepEqual((await configmaps.list({ namespace: 'default', continue: first.metadata.continue })).items.map((item) => item.metadata.name), ['b', 'c']);
+  await clock.advance(6 * 60_000);
+  let token: string | undefined;
+  await assert.rejects(configmaps.list({ namespace: 'default', continue: first.metadata.continue }), (err) => {
+    assert.ok(err instanceof StatusError && err.code === 410 && err.reason === 'Expired', String(err));
+    token = err.status.metadata.continue;
+    return true;
+  });
+  assert.deepEqual((await configmaps.list({ namespace: 'default', continue: token })).items.map((item) => item.metadata.name), ['b', 'c', 'd']);
+});
+
 test('finalizers hold an object; propagation policies set theirs', async () => {
   await using env = await startApiServer({ clock: new FakeClock() });
   const configmaps = env.client().for(resources.configmaps);

@@ -20,7 +20,9 @@ import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
 import type { EncryptionAtRest } from './encryption/store.ts';
+import { FlowControl, type FlowControlConfig } from './flow-control/flow-control.ts';
 import type { ServerContext, TokenIssuer } from './handlers/context.ts';
+import { Horizon } from './compaction.ts';
 import { startExpiry } from './expiry.ts';
 import { createHandler, statusErrorOf } from './handlers/pipeline.ts';
 import { listen, type Listener, type ListenOptions } from './http/server.ts';
@@ -69,6 +71,8 @@ export interface ApiServerConfig {
   checks?: readonly HealthCheck[];
   /** /openapi/v2 and /openapi/v3; default: made from the schema. */
   openapi?(resources: ResourceTable): OpenApi;
+  /** API Priority and Fairness; without it every request runs at once. */
+  flowControl?: FlowControlConfig;
   /** Seals values in the store; made with `EncryptionAtRest.create`, and its owner's to dispose. */
   encryption?: EncryptionAtRest;
   /** The record of requests. The backends are closed with the server. */
@@ -137,19 +141,22 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
   const security = config.security?.(parts) ?? {};
   const aggregator = config.aggregator && new Aggregator(config.aggregator, parts);
   const audit = config.audit && new Auditor(config.audit, clock, rng);
+  const flowControl = config.flowControl && new FlowControl(config.flowControl, parts);
   const context: ServerContext = {
-    store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false,
+    store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false, horizon: new Horizon(),
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}), ...(encryption ? { encryption } : {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}), ...(flowControl ? { flowControl } : {}), ...(encryption ? { encryption } : {}),
   };
   const definitions = resources.for(customresourcedefinitions as ResourceNames);
   const customResources = definitions && new CustomResources(context, definitions);
   let isReady = false;
   let expiring: Promise<void> | undefined;
+  let following: Promise<void> | undefined;
   let address = config.bootstrap && config.bootstrap.advertise ? `${config.bootstrap.advertise.address}:${config.bootstrap.advertise.port}` : '';
   const listeners = new Set<Listener>();
   const metrics = createMetrics();
+  if (flowControl) metrics.add((registry) => flowControl.register(registry));
   const ownOpenApi = config.openapi?.(resources) ?? defaultOpenApi(resources, customResources && customDefinitions(customResources));
   const checks: HealthCheck[] = [
     { name: 'ping', check: () => undefined },
@@ -171,8 +178,9 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     await feed.started();
     await customResources?.start();
     if (config.bootstrap !== false) await bootstrap(context, config.bootstrap ?? {}, stop.signal);
-    await aggregator?.start();
+    await Promise.all([aggregator?.start(), flowControl?.start()]);
     isReady = true;
+    following = context.horizon.follow(store, clock, stop.signal, { compact: context.sharedStore, failed: (err) => log.warn({ err }, 'the store could not be compacted; will try again') });
     expiring = startExpiry(store, feed, clock, resources.all().map(({ entry }) => entry), stop.signal).catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'expiry of events stopped'); });
   })();
   ready.catch((err: unknown) => { if (!stop.signal.aborted) log.error({ err }, 'bootstrap failed'); });
@@ -183,7 +191,9 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     await ready.catch(() => {});
     await customResources?.[Symbol.asyncDispose]();
     await aggregator?.[Symbol.asyncDispose]();
+    await flowControl?.[Symbol.asyncDispose]();
     await expiring;
+    await following;
     for (const cache of feed.caches()) cache.closeWatchers();
     await Promise.all([...listeners].map((listener) => listener.close()));
     await feed[Symbol.asyncDispose]();

@@ -9,10 +9,12 @@ import { StatusError, notFound } from '../../api/meta/status.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Auditor } from '../audit/audit.ts';
 import type { EncryptionAtRest } from '../encryption/store.ts';
+import type { FlowControl } from '../flow-control/flow-control.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ResourceTable, ServedResource } from '../resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, RequestInfo } from '../types.ts';
 import type { Feed } from '../watch-cache.ts';
+import type { Horizon } from '../compaction.ts';
 
 export interface ServerContext {
   store: Store;
@@ -29,12 +31,16 @@ export interface ServerContext {
   client: Client;
   /** Other apiservers write to the same store, so a read first asks it how far it is. */
   sharedStore: boolean;
+  /** How old a revision may be read. */
+  horizon: Horizon;
   /** serviceaccounts/token: fills in `status` of a TokenRequest. */
   issueToken?: TokenIssuer;
   /** logs, exec, attach, portforward, proxy. */
   connect?: (call: Call) => Promise<ApiResult>;
   /** Values in the store are sealed. */
   encryption?: EncryptionAtRest;
+  /** Seats and queues; undefined: every request runs at once. */
+  flowControl?: FlowControl;
   /** The audit record; undefined: nothing is recorded. */
   audit?: Auditor;
   /** Group versions that other servers answer for; undefined: there are none and never will be. */

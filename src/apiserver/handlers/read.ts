@@ -190,6 +190,7 @@ async function rangeAt({ context, resource, info }: Call, { matches }: Selection
   const entries: CacheEntry[] = [];
   let from = start;
   try {
+    context.horizon.check(revision);
     for (;;) {
       const page = await context.store.range(prefix, { revision, ...(limit > 0 ? { limit: matches ? Math.max(limit, 500) : limit + 1 } : {}), ...(from === undefined ? {} : { from }) });
       for (const [index, stored] of page.entries.entries()) {
