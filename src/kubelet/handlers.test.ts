@@ -37,3 +37,11 @@ test('a hook needs an answer only, and falls back from TLS to plain HTTP', async
   assert.match(server.seen.at(-1)!, /^GET \/echo/);
   assert.equal((await handlers.run({ httpGet: { ...httpGet, scheme: 'HTTPS' } }, target, 5000)).result, 'failure');
 });
+
+test('a probe follows redirects on its own host; elsewhere they are a warning', async () => {
+  await using home = await answering('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhome');
+  await using local = await answering(`HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:${home.port}/\r\nContent-Length: 0\r\n\r\n`);
+  assert.deepEqual(await handlers.run({ httpGet: { port: local.port } }, target, 5000), { result: 'success', output: 'home' });
+  await using away = await answering('HTTP/1.1 302 Found\r\nLocation: http://0.0.0.0/\r\nContent-Length: 5\r\n\r\nthere');
+  assert.deepEqual(await handlers.run({ httpGet: { port: away.port } }, target, 5000), { result: 'success', output: 'Probe terminated redirects, Response body: there', warning: true });
+});

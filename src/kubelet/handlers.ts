@@ -13,7 +13,8 @@ import { hasGrpcCode } from '../base/grpc-status.ts';
 import type { Runtime } from './runtime/runtime.ts';
 import { goDuration } from './names.ts';
 
-export type Outcome = { result: 'success' | 'failure'; output: string } | { result: 'unknown'; output: string };
+/** `warning`: a success that the user should hear of. */
+export type Outcome = { result: 'success' | 'failure'; output: string; warning?: boolean } | { result: 'unknown'; output: string };
 export type Action = Pick<Probe, 'exec' | 'httpGet' | 'tcpSocket' | 'grpc'> & { readonly sleep?: { readonly seconds: number } };
 export interface Target { container: Container; containerId: string; podIP: string; hostNetwork: boolean }
 export interface Handlers {
@@ -70,13 +71,19 @@ export function createHandlers(options: { runtime: Runtime; clock: Clock; simula
       const request = (to.protocol === 'https:' ? https : http).request(to, { method: 'GET', headers, agent: false, insecureHTTPParser: true, ...(to.protocol === 'https:' ? { rejectUnauthorized: false } : {}) }, (response) => {
         const status = response.statusCode ?? 0;
         const location = response.headers.location;
+        let away = false;
         if (status >= 300 && status < 400 && location && redirects < maxRedirects) {
           const next = new URL(location, to);
-          if (next.hostname === to.hostname) { timer.cancel(); response.destroy(); resolve(httpGet(action, target, timeoutMs, hook, redirects + 1, next)); return; }
+          away = next.hostname !== to.hostname;
+          if (!away) { timer.cancel(); response.destroy(); resolve(httpGet(action, target, timeoutMs, hook, redirects + 1, next)); return; }
         }
         let body = '';
         response.setEncoding('utf8');
-        const finish = () => { timer.cancel(); resolve(hook || (status >= 200 && status < 400) ? { result: 'success', output: body } : { result: 'failure', output: `HTTP probe failed with statuscode: ${status}` }); };
+        const finish = () => {
+          timer.cancel();
+          if (away && !hook) { resolve({ result: 'success', output: `Probe terminated redirects, Response body: ${body}`, warning: true }); return; }
+          resolve(hook || (status >= 200 && status < 400) ? { result: 'success', output: body } : { result: 'failure', output: `HTTP probe failed with statuscode: ${status}` });
+        };
         response.on('data', (chunk: string) => { if (body.length < outputLimitBytes) body += chunk; });
         response.on('end', finish);
         response.on('error', finish);

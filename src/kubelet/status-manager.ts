@@ -18,6 +18,8 @@ export type ComputedStatus = Omit<Draft<PodStatus>, 'conditions' | 'startTime'> 
 
 const retryInitialMs = 200;
 const retryMaxMs = 10_000;
+/** Others' writes stand this long: whoever patches a status finds it so on the next read. Upstream: syncPeriod. */
+const mendAfterMs = 10_000;
 /** Replaced as a whole in patches: their merge keys must not make old entries linger. */
 const replacedLists = new Set(['podIPs', 'hostIPs']);
 /** Conditions that go when their cause has gone. */
@@ -37,6 +39,8 @@ interface Entry {
   sent: PodStatus | undefined;
   /** Nothing of the pod is left here: delete it once the status is written. */
   finished: boolean;
+  /** What someone wrote over will be put right. */
+  mending?: boolean;
 }
 
 export interface StatusManager {
@@ -45,7 +49,7 @@ export interface StatusManager {
   get(uid: string): PodStatus | undefined;
   /** Containers, volumes and cgroup are gone. */
   finish(pod: Pod): void;
-  /** The informer saw it: put right what someone else wrote over. */
+  /** The informer saw it: what someone else wrote over is put right a little later. */
   observed(pod: Pod): void;
   forget(uid: string): void;
   /** Resolves when nothing waits to be written. For tests and shutdown. */
@@ -167,7 +171,14 @@ export function createStatusManager(options: { client: Client; clock: Clock; log
     observed(pod) {
       const entry = entries.get(uidOf(pod)) ?? [...entries.values()].find(({ pod: own }) => isStaticPod(own) && own.metadata.name === pod.metadata.name && own.metadata.namespace === pod.metadata.namespace);
       if (!entry || entry.dirty || isNewer(entry.written, pod) || settled(entry, pod)) return;
-      if (statusPatch(pod.status ?? {}, entry.status, entry.owned)) { entry.dirty = true; void write(entry); }
+      if (entry.mending || !statusPatch(pod.status ?? {}, entry.status, entry.owned)) return;
+      entry.mending = true;
+      clock.after(mendAfterMs, () => {
+        entry.mending = false;
+        const latest = options.latest(entry.pod);
+        if (signal.aborted || !entries.has(uidOf(entry.pod)) || entry.dirty || !latest || isNewer(entry.written, latest) || settled(entry, latest)) return;
+        if (statusPatch(latest.status ?? {}, entry.status, entry.owned)) { entry.dirty = true; void write(entry); }
+      }, { keepAlive: false });
     },
     forget(uid) { entries.delete(uid); },
     idle() { return [...entries.values()].every((entry) => !entry.dirty && !entry.writing); },

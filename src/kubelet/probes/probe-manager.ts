@@ -60,6 +60,7 @@ export function createProbeManager(options: { handlers: Handlers; clock: Clock; 
           const text = outcome.result === 'unknown' ? `${titles[worker.kind]} probe errored and resulted in unknown state: ${outcome.output}` : `${titles[worker.kind]} probe failed: ${outcome.output}`;
           recorder.event(pod, 'Warning', 'Unhealthy', text, containerField(pod, container.name));
         }
+        if (outcome.result === 'success' && outcome.warning) recorder.event(pod, 'Warning', 'ProbeWarning', `${titles[worker.kind]} probe warning: ${outcome.output}`, containerField(pod, container.name));
         const result = outcome.result === 'success' ? 'success' : 'failure';
         run = result === last ? run + 1 : 1;
         last = result;
