@@ -7,7 +7,7 @@ import { parseYamlStrict } from '../../api/yaml-text.ts';
 import { jsonPatch, unknownPatchFields } from '../../api/patch/json-patch.ts';
 import { mergePatch } from '../../api/patch/merge-patch.ts';
 import { strategicMergePatch } from '../../api/patch/strategic-merge-patch.ts';
-import { badRequest, invalid, isStatusError, StatusError, type FieldError } from '../../api/meta/status.ts';
+import { badRequest, invalid, isStatusError, type FieldError, type StatusError } from '../../api/meta/status.ts';
 import type { TypeSchema } from '../../api/schema.ts';
 import * as problem from '../../api/validation/field.ts';
 import type { ApiObject } from '../../client/client.ts';
