@@ -3,7 +3,7 @@
  * Time limits follow the kubelet's `runtime-request-timeout` (2 minutes); stop, exec and pull have none of their own or longer ones.
  */
 import { GrpcClient, GrpcError, type GrpcCallOptions, hasGrpcCode } from '../../base/grpc.ts';
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, sleep } from '../../base/clock.ts';
 import { containerdEvents } from './containerd-events.ts';
 import { type CriMessage, decodeCri, encodeCri } from './cri-messages.ts';
 import { sandboxImage } from './sandbox-image.ts';
@@ -25,6 +25,9 @@ export interface CriOptions {
 }
 
 export type CriRuntime = Runtime & Disposable;
+
+const endingTries = 20;
+const endingPauseMs = 50;
 
 /** Doesn't connect yet; `version()` is the way to see whether anyone answers. */
 export function criRuntime(options: CriOptions): CriRuntime {
@@ -64,6 +67,16 @@ export function criRuntime(options: CriOptions): CriRuntime {
     return { ...rest, imageId: status.imageId || status.imageRef, ...(stopSignal && stopSignal !== 'RUNTIME_DEFAULT' ? { stopSignal } : {}) };
   }
 
+  /** A call that may be repeated, on what may be ending this moment: containerd looks a shim up and then finds it gone. */
+  async function ending(call: () => Promise<unknown>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try { await gone(call()); return; } catch (error) {
+        if (attempt === endingTries || !(error as Error).message.includes('ttrpc: closed')) throw error;
+        await sleep(options.clock, endingPauseMs);
+      }
+    }
+  }
+
   /** States that are wrong until the runtime has seen its own event. */
   async function settled(id: string, passed: (state: string) => boolean): Promise<boolean> {
     try { return passed((await containerStatus(id)).state); } catch (error) {
@@ -95,8 +108,8 @@ export function criRuntime(options: CriOptions): CriRuntime {
 
     runPodSandbox: async (config, { runtimeHandler = '', signal } = {}) =>
       (await runtime<{ podSandboxId: string }>('RunPodSandbox', { config, runtimeHandler }, { timeoutMs: timeoutMs * 2, signal })).podSandboxId,
-    stopPodSandbox: (podSandboxId) => gone(runtime('StopPodSandbox', { podSandboxId })),
-    removePodSandbox: (podSandboxId) => gone(runtime('RemovePodSandbox', { podSandboxId })),
+    stopPodSandbox: (podSandboxId) => ending(() => runtime('StopPodSandbox', { podSandboxId })),
+    removePodSandbox: (podSandboxId) => ending(() => runtime('RemovePodSandbox', { podSandboxId })),
     podSandboxStatus,
     listPodSandbox: async ({ state, ...filter } = {}) =>
       (await runtime<{ items: PodSandbox[] }>('ListPodSandbox', { filter: { ...filter, ...(state ? { state: { state } } : {}) } })).items,
