@@ -7,6 +7,8 @@ const durationBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1
 
 export interface ApiMetrics {
   registry: Registry;
+  /** Registers more when the metrics are first asked for. */
+  add(register: (registry: Registry) => void): void;
   observe(note: Note, code: number, durationMs: number, watching: boolean): void;
   watchStarted(note: Note): void;
   watchEnded(note: Note): void;
@@ -19,6 +21,7 @@ export function createMetrics(): ApiMetrics {
   const duration = new Histogram({ name: 'apiserver_request_duration_seconds', help: 'Time from the request to the end of its answer, watches aside.', labelNames: [...labels, 'dry_run'], buckets: durationBuckets, registers: [registry] });
   const longRunning = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Watches and streams under way.', labelNames: [...labels], registers: [registry] });
   let defaults = false;
+  const later: ((registry: Registry) => void)[] = [];
   const shown = Object.assign(registry, {});
   /** Label objects by what they say, so that a request makes none. */
   const known = new Map<string, Record<string, string>>();
@@ -35,8 +38,10 @@ export function createMetrics(): ApiMetrics {
   return {
     get registry() {
       if (!defaults) { defaults = true; collectDefaultMetrics({ register: registry }); }
+      for (const register of later.splice(0)) register(registry);
       return shown;
     },
+    add(register) { later.push(register); },
     observe(note, code, durationMs, watching) {
       const base = labelled(note);
       total.inc({ ...base, dry_run: '', code: String(code) });

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from '../base/json.ts';
 import type { ListMeta } from '../api/meta/v1.ts';
 import type { AuditEvent } from './audit/audit.ts';
 import type { CacheEntry } from './cache-entry.ts';
+import type { FlowLabels } from './flow-control/flow-control.ts';
 import type { ServedResource } from './resource-table.ts';
 import type { UserInfo } from './types.ts';
 import type { Watcher } from './watch-cache.ts';
@@ -34,6 +35,8 @@ export interface ApiRequest {
   warnings: string[];
   /** Where it came from, for the record; absent in-process and while nothing is recorded. */
   origin?: RequestOrigin;
+  /** How flow control classified it, for the headers of the answer. */
+  flow?: FlowLabels;
   /** Its entry in the audit record, where it has one. */
   audit?: AuditEvent;
   /** Filled by the pipeline, for metrics and audit. */

@@ -4,6 +4,7 @@
  */
 import { StatusError, badRequest, internalError, notFound } from '../../api/meta/status.ts';
 import type { AuditEvent } from '../audit/audit.ts';
+import type { FlowControl } from '../flow-control/flow-control.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import { requestInfo } from '../request-info.ts';
 import type { RequestInfo } from '../types.ts';
@@ -32,10 +33,10 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
       note.scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
     }
     const event = context.audit?.begin(request, info);
-    if (!event) return run(request, info);
+    if (!event) return guarded(request, info);
     request.audit = event;
     try {
-      const result = await run(request, info);
+      const result = await guarded(request, info);
       event.finish(result);
       return result;
     } catch (err) {
@@ -43,6 +44,15 @@ export function createHandler(context: ServerContext, nonResource: NonResourceHa
       throw err;
     }
   };
+
+  function guarded(request: ApiRequest, info: RequestInfo): Promise<ApiResult> {
+    return context.flowControl ? seated(context.flowControl, request, info) : run(request, info);
+  }
+  async function seated(control: FlowControl, request: ApiRequest, info: RequestInfo): Promise<ApiResult> {
+    const entered = control.enter(request, info);
+    const seat = entered instanceof Promise ? await entered : entered;
+    try { return await run(request, info); } finally { seat?.done(); }
+  }
 
   async function run(request: ApiRequest, info: RequestInfo): Promise<ApiResult> {
     if (request.audit) await authorizeOnRecord(context, request, info, request.audit);

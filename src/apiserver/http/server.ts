@@ -212,7 +212,14 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
   let request: ApiRequest | undefined;
   let code = 0;
   let watching = false;
-  const headers = (): Headers => baseHeaders(auditId, request);
+  const headers = (): Headers => {
+    const base = baseHeaders(auditId, request);
+    if (request?.flow) {
+      base['x-kubernetes-pf-flowschema-uid'] = request.flow.schemaUid;
+      base['x-kubernetes-pf-prioritylevel-uid'] = request.flow.levelUid;
+    }
+    return base;
+  };
   try {
     request = requestOf(incoming);
     const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
