@@ -98,7 +98,7 @@ export function mutatingPolicies(deps: AdmissionDeps): AdmissionPlugin {
   const source = createPolicySource<MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, CompiledPolicy>(deps, mutatingadmissionpolicies, mutatingadmissionpolicybindings, compilePolicy);
   return {
     name,
-    handles: (_operation, names) => !isExempt(names) && !isExcluded(names),
+    handles: (_operation, names) => !source.isEmpty() && !isExempt(names) && !isExcluded(names),
     async admit(attributes) {
       const policies = await source.list();
       if (policies.length === 0) return;

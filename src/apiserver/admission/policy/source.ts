@@ -21,6 +21,8 @@ export interface PolicySource<P, B, C> {
   /** In the order of names. */
   list(): Promise<readonly Bound<P, B, C>[]>;
   start(): void;
+  /** Known to have none: what most clusters have. */
+  isEmpty(): boolean;
 }
 
 const byName = (a: ApiObject, b: ApiObject): number => (a.metadata.name < b.metadata.name ? -1 : a.metadata.name > b.metadata.name ? 1 : 0);
@@ -39,6 +41,7 @@ export function createPolicySource<P extends PolicyLike, B extends BindingLike, 
   };
   return {
     start,
+    isEmpty: () => bound?.length === 0,
     async list() {
       const started = start();
       if (!started.policies.hasSynced) await started.policies.synced();

@@ -91,7 +91,7 @@ export function validatingPolicies(deps: AdmissionDeps): AdmissionPlugin {
     name: 'ValidatingAdmissionPolicy',
     handles(_operation, names) {
       if (!started) { started = true; source.start(); }
-      return !isExempt(names) && !isExcluded(names);
+      return !source.isEmpty() && !isExempt(names) && !isExcluded(names);
     },
     async validate(attributes) {
       const policies = await source.list();

@@ -29,11 +29,12 @@ class CallFailure extends Error {}
 
 const conditionVariables = admissionVariables({});
 
+interface Source { list(): Promise<readonly Hook[]>; /** Known to have none: what most clusters have. */ isEmpty(): boolean }
 /** The webhooks of a kind of configuration in the order they are called, kept with the informer. */
-function createSource<T extends ApiObject>({ informers }: AdmissionDeps, names: ResourceNames<T>): () => Promise<readonly Hook[]> {
+function createSource<T extends ApiObject>({ informers }: AdmissionDeps, names: ResourceNames<T>): Source {
   let informer: Informer<T> | undefined;
   let hooks: readonly Hook[] | undefined;
-  return async () => {
+  const list = async () => {
     if (!informer) {
       informer = informers.informer(names);
       const forget = () => { hooks = undefined; };
@@ -42,6 +43,7 @@ function createSource<T extends ApiObject>({ informers }: AdmissionDeps, names: 
     if (!informer.hasSynced) await informer.synced();
     return hooks ??= (informer.list() as unknown as (MutatingWebhookConfiguration & ValidatingWebhookConfiguration)[]).toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).flatMap(hooksOf);
   };
+  return { list, isEmpty: () => hooks?.length === 0 };
 }
 function hooksOf({ metadata, webhooks = [] }: MutatingWebhookConfiguration): Hook[] {
   return webhooks.map((webhook, index) => {
@@ -122,9 +124,9 @@ export function mutatingWebhooks(deps: AdmissionDeps): AdmissionPlugin {
   const client = createWebhookClient(deps);
   return {
     name,
-    handles: (_operation, names) => !isExempt(names),
+    handles: (_operation, names) => !source.isEmpty() && !isExempt(names),
     async admit(attributes) {
-      const hooks = await source();
+      const hooks = await source.list();
       if (hooks.length === 0) return;
       const rounds = roundsOf(attributes);
       const own = rounds.of(name);
@@ -176,9 +178,9 @@ export function validatingWebhooks(deps: AdmissionDeps): AdmissionPlugin {
   const client = createWebhookClient(deps);
   return {
     name: 'ValidatingAdmissionWebhook',
-    handles: (_operation, names) => !isExempt(names),
+    handles: (_operation, names) => !source.isEmpty() && !isExempt(names),
     async validate(attributes) {
-      const hooks = await source();
+      const hooks = await source.list();
       if (hooks.length === 0) return;
       const invocations: Invocation[] = [];
       for (const hook of hooks) {

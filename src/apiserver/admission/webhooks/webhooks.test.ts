@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { Json, JsonObject } from '../../../base/json.ts';
-import { configmaps, mutatingwebhookconfigurations, namespaces, pods, secrets, serviceaccounts, validatingwebhookconfigurations } from '../../../api/resources.ts';
+import { configmaps, customresourcedefinitions, mutatingwebhookconfigurations, namespaces, pods, secrets, serviceaccounts, validatingwebhookconfigurations } from '../../../api/resources.ts';
 import type { ResourceNames } from '../../../api/resource-names.ts';
 import { startApiServer } from '../../../testing/api-server.ts';
 import { createTestAuthority } from '../../../testing/certificates.ts';
@@ -177,4 +177,20 @@ test('dry runs reach only webhooks without side effects', async () => {
   assert.equal(t.calls[0]?.request.dryRun, true);
   await t.client.for(secrets).create({ metadata: { name: 'x', namespace: 'test' } });
   assert.equal(t.calls.length, 1);
+});
+
+test('a rule on another version of a custom resource gets the object in that version', async () => {
+  await using t = await start({ '/v2': ({ operation }) => (operation === 'DELETE' ? { allowed: false } : {}), '/mutate': () => patch({ op: 'add', path: '/data/seen', value: 'v2' }) });
+  const version = (name: string, storage: boolean) => ({ name, served: true, storage, schema: { openAPIV3Schema: { type: 'object', properties: { data: { type: 'object', additionalProperties: { type: 'string' } } } } } });
+  await t.client.for(customresourcedefinitions as ResourceNames<never>).create({ metadata: { name: 'foos.ex.com' }, spec: { group: 'ex.com', scope: 'Namespaced', names: { plural: 'foos', singular: 'foo', kind: 'Foo', listKind: 'FooList' }, versions: [version('v1', true), version('v2', false)] } } as never);
+  for (let i = 0; i < 100 && !t.env.server.context.resources.find('ex.com', 'v1', 'foos'); i++) { await t.env.settle(); await t.clock.advance(50); }
+  const rules = [{ apiGroups: ['ex.com'], apiVersions: ['v2'], operations: ['*'], resources: ['foos'] }];
+  await t.mutating('m', t.hook('/mutate', { rules: [{ ...rules[0], operations: ['CREATE'] }] }));
+  await t.validating('v', t.hook('/v2', { rules }));
+  await t.validating('exact', t.hook('/never', { rules, matchPolicy: 'Exact' }));
+  const foos = t.client.for(t.env.server.context.resources.find('ex.com', 'v1', 'foos')!.names as ResourceNames<never>) as unknown as { create(object: object): Promise<{ data: object; apiVersion: string }>; delete(key: object): Promise<unknown> };
+  const made = await foos.create({ apiVersion: 'ex.com/v1', kind: 'Foo', metadata: { name: 'x', namespace: 'test' }, data: { a: 'b' } });
+  assert.deepEqual([made.apiVersion, made.data], ['ex.com/v1', { a: 'b', seen: 'v2' }]);
+  await assert.rejects(foos.delete({ namespace: 'test', name: 'x' }), /admission webhook "v2.k8s.io" denied the request/);
+  assert.deepEqual(t.calls.map(({ path, request }) => [path, (request.object ?? request.oldObject)?.apiVersion, (request as unknown as { requestKind: { version: string } }).requestKind.version]), [['/mutate', 'ex.com/v2', 'v1'], ['/v2', 'ex.com/v2', 'v1'], ['/v2', 'ex.com/v2', 'v1']]);
 });
