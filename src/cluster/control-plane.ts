@@ -52,6 +52,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     store, clock, rng, log: log('apiserver'),
     security: (parts) => security(parts, options, stack),
     kubelet: { cert: pki.apiserverKubeletClient.certificatePem, key: pki.apiserverKubeletClient.keyPem, ca: pki.ca.certificatePem },
+    flowControl: {},
     aggregator: { proxyClient: pki.frontProxyClient, authentication: { clientCa: pki.ca.certificatePem, requestHeader: { ca: pki.frontProxyCa.certificatePem, allowedNames: ['front-proxy-client'] } } },
     bootstrap: {
       advertise: options.advertise, serviceIP,
