@@ -32,3 +32,21 @@ test('usage follows what is there, in scope, and the spec', async () => {
   await quotas.patch({ namespace: 'default', name: 'all' }, 'json', [{ op: 'replace', path: '/spec/hard', value: { pods: '1' } }]);
   assert.deepEqual(await quota('all'), { hard: { pods: '1' }, used: { pods: '2' } });
 });
+
+test('what admission has booked and not yet stored is not taken back', async () => {
+  await using env = await startControllerTest({ controllers: ['resourcequota'] });
+  const quotas = env.client.for(resourcequotas);
+  const key = { namespace: 'default', name: 'few' };
+  await quotas.create({ metadata: key, spec: { hard: { pods: '2' } } });
+  await env.advance(500);
+  const booked = await quotas.get(key);
+  await quotas.updateStatus({ ...booked, status: { hard: { pods: '2' }, used: { pods: '1' } } });
+  await env.settle();
+  assert.equal((await quotas.get(key)).status?.used?.pods, '1', 'the pod may be on its way');
+  await env.client.for(pods).create(pod('late', '1m'));
+  await env.advance(500);
+  assert.equal((await quotas.get(key)).status?.used?.pods, '1');
+  await env.client.for(pods).delete({ namespace: 'default', name: 'late' });
+  await env.advance(500);
+  assert.equal((await quotas.get(key)).status?.used?.pods, '0', 'what has gone is given back');
+});

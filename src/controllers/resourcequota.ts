@@ -5,7 +5,7 @@
 import type { Pod, ResourceQuota } from '../api/core/v1.ts';
 import { addUsage, inQuotaScopes, quotaUsage, type Usage } from '../api/core/quota-usage.ts';
 import { isConflict, isNotFound } from '../api/meta/status.ts';
-import { formatQuantity, parseQuantity, zeroQuantity, type Quantity } from '../api/quantity.ts';
+import { compareQuantity, formatQuantity, parseQuantity, zeroQuantity, type Quantity } from '../api/quantity.ts';
 import { persistentvolumeclaims, pods, resourcequotas, services } from '../api/resources.ts';
 import type { ApiObject } from '../client/client.ts';
 import { keyOf } from '../client/informer.ts';
@@ -18,10 +18,13 @@ import { defineController, done, requeueAfter, type Context } from './framework.
 const resyncMs = 5 * 60_000;
 /** Changes that come together are counted together. */
 const gatherMs = 100;
+/** Admission books an object before it is stored, where it can be counted: a lower count is believed once it has stood this long. */
+const settleMs = 200;
 /** Objects read at a time. */
 const pageLimit = 500;
 
-interface State { monitors: Map<string, () => void> }
+/** `lowered`: since when, in milliseconds, and at which revision of a quota less is counted than booked, by key. */
+interface State { monitors: Map<string, () => void>; lowered: Map<string, { revision: string; sinceMs: number }> }
 
 /** Every quota of the namespace. */
 function wake({ metadata }: ApiObject, context: Context): string[] {
@@ -38,19 +41,29 @@ export const resourceQuotaController = defineController({
   setup(context): State {
     const monitors: State['monitors'] = new Map();
     context.signal.addEventListener('abort', () => { for (const stop of monitors.values()) stop(); }, { once: true });
-    return { monitors };
+    return { monitors, lowered: new Map() };
   },
   async reconcile(key, context, signal) {
-    if (!context.cache(resourcequotas).get(key)) return done;
+    const { lowered } = context.state as State;
+    if (!context.cache(resourcequotas).get(key)) { lowered.delete(key); return done; }
     const [namespace, name] = key.split('/') as [string, string];
     // Read before counting: what admission books from here on makes the write below a conflict.
     const [quota] = (await context.client.for(resourcequotas).list({ namespace, fieldSelector: `metadata.name=${name}`, signal })).items; // its role may list, not get
     if (!quota) return done;
     if (quota.metadata.deletionTimestamp) return done;
+    const startedMs = context.clock.monotonic();
     const hard = quota.spec?.hard ?? {};
     const counted = await countUsage(quota, context, signal);
     const used = Object.fromEntries(Object.keys(hard).map((resource) => [resource, formatQuantity(like(counted[resource] ?? zeroQuantity, hard[resource]!))]));
     if (!same({ hard, used }, { hard: quota.status?.hard ?? {}, used: quota.status?.used ?? {} }) || !quota.status?.hard) {
+      const lower = Object.entries(used).some(([resource, amount]) => compareQuantity(amount, quota.status?.used?.[resource] ?? '0') < 0);
+      if (lower) {
+        const revision = quota.metadata.resourceVersion!;
+        const before = lowered.get(key);
+        const sinceMs = before?.revision === revision ? before.sinceMs : startedMs;
+        if (startedMs - sinceMs < settleMs) { lowered.set(key, { revision, sinceMs }); return requeueAfter(settleMs - (startedMs - sinceMs)); }
+      }
+      lowered.delete(key);
       try { await context.client.for(resourcequotas).updateStatus({ ...quota, status: { hard, used } }, { signal }); } catch (err) {
         if (isConflict(err)) return requeueAfter(gatherMs);
         if (!isNotFound(err)) throw err;
