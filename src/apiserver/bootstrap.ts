@@ -2,6 +2,7 @@
  * Objects that exist before a server says it is ready: system namespaces, the system priority classes, the `kubernetes`
  * Service and its endpoints. Source: upstream's pkg/controlplane (controller/systemnamespaces, kubernetesservice, reconcilers).
  */
+import { timestamp } from '../base/clock.ts';
 import type { ApiObject, NewObject } from '../client/client.ts';
 import * as resources from '../api/resources.ts';
 import type { ResourceNames } from '../api/resource-names.ts';
@@ -13,13 +14,15 @@ export interface BootstrapConfig {
   advertise?: { address: string; port: number };
   /** The first address of the service range: '10.96.0.1'. */
   serviceIP?: string;
+  /** The service ranges, primary family first: published as ServiceCIDR `kubernetes`. */
+  serviceCIDRs?: readonly string[];
   /** More to do before ready, such as the default roles. */
   also?(context: ServerContext, signal: AbortSignal): Promise<void>;
 }
 
 export const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
-export async function bootstrap(context: ServerContext, { advertise, serviceIP, also }: BootstrapConfig, signal: AbortSignal): Promise<void> {
+export async function bootstrap(context: ServerContext, { advertise, serviceIP, serviceCIDRs, also }: BootstrapConfig, signal: AbortSignal): Promise<void> {
   const { client } = context;
   const ensure = async <T extends ApiObject>(names: ResourceNames<T>, object: NewObject<T>): Promise<void> => {
     const { name, namespace } = (object as ApiObject).metadata;
@@ -36,6 +39,7 @@ export async function bootstrap(context: ServerContext, { advertise, serviceIP, 
   await Promise.all([
     ensure(resources.priorityclasses, { metadata: { name: 'system-node-critical' }, value: 2_000_001_000, globalDefault: false, description: 'Used for system critical pods that must not be moved from their current node.' } as never),
     ensure(resources.priorityclasses, { metadata: { name: 'system-cluster-critical' }, value: 2_000_000_000, globalDefault: false, description: 'Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.' } as never),
+    ...(serviceCIDRs ? [ensureServiceCIDR(context, serviceCIDRs, signal)] : []),
     also?.(context, signal),
   ]);
   if (advertise) {
@@ -49,6 +53,18 @@ export async function bootstrap(context: ServerContext, { advertise, serviceIP, 
     if (isLoopback(advertise.address)) context.log.warn({ address: advertise.address }, 'the kubernetes Service has no endpoints: this machine has no address that pods could reach');
     else await reconcileEndpoints(context, advertise, signal);
   }
+}
+
+/** Source: upstream's pkg/controlplane/controller/defaultservicecidr. */
+async function ensureServiceCIDR({ client, clock }: ServerContext, cidrs: readonly string[], signal: AbortSignal): Promise<void> {
+  const api = client.for(resources.servicecidrs);
+  const name = 'kubernetes';
+  const found = await api.get({ name }, { signal }).catch((err: unknown) => { if (isNotFound(err)) return undefined; throw err; });
+  let current = found;
+  try { current ??= await api.create({ metadata: { name }, spec: { cidrs: [...cidrs] } } as never, { signal }); } catch (err) { if (isAlreadyExists(err)) return; throw err; }
+  if (current.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) return;
+  const ready = { type: 'Ready', status: 'True', reason: '', message: 'Kubernetes default Service CIDR is ready', lastTransitionTime: timestamp(clock.now()) };
+  await api.updateStatus({ ...current, status: { conditions: [...(current.status?.conditions ?? []).filter(({ type }) => type !== 'Ready'), ready] } }, { signal });
 }
 
 const isLoopback = (address: string) => address === '::1' || address.startsWith('127.');

@@ -251,7 +251,11 @@ test('eviction asks the budget', async () => {
   });
   const latest = await budgets.get({ namespace: 'default', name: 'b' });
   await budgets.updateStatus({ ...latest, status: { ...latest.status!, disruptionsAllowed: 1 } });
+  await pods.patch({ namespace: 'default', name: 'p' }, 'merge', { metadata: { finalizers: ['example.com/hold'] } });
   await evict();
+  const held = await pods.get({ namespace: 'default', name: 'p' });
+  assert.deepEqual(held.status!.conditions!.map(({ type, reason }) => `${type} ${reason}`), ['Ready undefined', 'DisruptionTarget EvictionByEvictionAPI']);
+  await pods.patch({ namespace: 'default', name: 'p' }, 'merge', { metadata: { finalizers: null } });
   await assert.rejects(pods.get({ namespace: 'default', name: 'p' }), (err) => isNotFound(err));
   assert.equal((await budgets.get({ namespace: 'default', name: 'b' })).status!.disruptionsAllowed, 0);
 });
@@ -354,4 +358,15 @@ test('a resize or an ephemeral container raises the generation; a resize keeps n
   await assert.rejects(pods.update({ ...now, spec: { ...now.spec, containers: [...now.spec.containers].reverse() } }, { subresource: 'resize' } as never), rejects(422, /spec\.containers\[0\]\.name: Forbidden: containers may not be renamed or reordered on resize, spec\.containers\[1\]\.name: Forbidden: containers may not be renamed or reordered on resize/));
   const debugged = await pods.patch(key, 'strategic', { spec: { ephemeralContainers: [{ name: 'd', image: 'i' }] } } as never, { subresource: 'ephemeralcontainers' });
   assert.equal(debugged.metadata.generation, 3);
+});
+
+test('the service range is published as the ServiceCIDR kubernetes; addresses may be of any kind', async () => {
+  await using env = await startApiServer({ clock: new FakeClock(), bootstrap: { serviceCIDRs: ['10.96.0.0/12'] } });
+  const client = env.client();
+  const { spec, status } = await client.for(resources.servicecidrs).get({ name: 'kubernetes' });
+  assert.deepEqual(spec?.cidrs, ['10.96.0.0/12']);
+  assert.deepEqual(status?.conditions?.map((condition) => [condition.type, condition.status]), [['Ready', 'True']]);
+  for (const name of ['255.255.255.255', 'fe80::42:1dff:fe84:f9e2']) {
+    await client.for(resources.ipaddresses).create({ metadata: { name }, spec: { parentRef: { group: 'mygroup', resource: 'myresources', namespace: 'foo', name: 'bar' } } } as never);
+  }
 });

@@ -55,7 +55,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     flowControl: {},
     aggregator: { proxyClient: pki.frontProxyClient, authentication: { clientCa: pki.ca.certificatePem, requestHeader: { ca: pki.frontProxyCa.certificatePem, allowedNames: ['front-proxy-client'] } } },
     bootstrap: {
-      advertise: options.advertise, serviceIP,
+      advertise: options.advertise, serviceIP, serviceCIDRs: options.serviceCidr.split(','),
       also: async (context, signal) => { await Promise.all([reconcileDefaultRoles(context.client, signal), ensureObjects(context, clusterRoles), ensureDnsService(context, options)]); },
     },
   });
