@@ -52,10 +52,9 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
       if (signal?.aborted) watcher.close();
       try {
         for (;;) {
-          const items = watcher.take();
-          const preparing = prepareItems(resource, items);
-          if (preparing) await preparing;
-          for (const item of items) {
+          const taken = watcher.take();
+          const preparing = prepareItems(result, taken);
+          for (const item of preparing ? await preparing : taken) {
             if (signal?.aborted) return;
             yield eventOf(item, resource);
             if (item.type === 'ERROR') return;
@@ -74,9 +73,24 @@ export function inProcessTransport(handle: (request: ApiRequest) => Promise<ApiR
   };
 }
 
-/** Makes the objects of these ready to be shown; undefined when they are. */
-export function prepareItems(resource: ServedResource, items: readonly WatchItem[]): Promise<void> | undefined {
-  return resource.entry.alias?.prepare?.(items.flatMap((item) => ('entry' in item ? [item.entry] : [])));
+/** The items as they are to be shown, their objects ready; undefined when they are as they are. */
+export function prepareItems({ resource, deferred }: Extract<ApiResult, { type: 'watch' }>, items: readonly WatchItem[]): Promise<readonly WatchItem[]> | undefined {
+  if (!resource.entry.alias?.prepare) return undefined;
+  return (async () => {
+    const entries = items.flatMap((item) => ('entry' in item ? [item.entry, ...(deferred && item.event?.previous ? [item.event.previous] : [])] : []));
+    await resource.prepare(entries);
+    if (!deferred) return items;
+    const out: WatchItem[] = [];
+    for (const item of items) {
+      if (!('entry' in item)) { out.push(item); continue; }
+      const { event } = item;
+      const now = item.type !== 'DELETED' && deferred(item.entry);
+      const before = item.type !== 'ADDED' && event?.previous !== undefined && deferred(event.previous);
+      if (now) out.push(before ? item : { type: 'ADDED', entry: item.entry, event });
+      else if (before) { const { gone } = event!; await resource.prepare([gone]); out.push({ type: 'DELETED', entry: gone, event }); }
+    }
+    return out;
+  })();
 }
 
 export function bookmarkObject({ names }: ServedResource, revision: number, initialEventsEnd: boolean): JsonObject {

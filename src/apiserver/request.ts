@@ -87,7 +87,8 @@ export type ApiResult =
   /** Any other JSON: Status, Scale, reviews, discovery, dry-run answers. `resource` says how it prints as a table. */
   | { type: 'value'; code: number; value: JsonObject; resource?: ServedResource }
   | { type: 'list'; resource: ServedResource; entries: readonly CacheEntry[]; metadata: ListMeta }
-  | { type: 'watch'; resource: ServedResource; watcher: Watcher }
+  /** `deferred`: which entries it is about can be told only when they are prepared; see `prepareItems`. */
+  | { type: 'watch'; resource: ServedResource; watcher: Watcher; deferred?: (entry: CacheEntry) => boolean }
   | { type: 'raw'; code: number; contentType: string; body: string | Uint8Array; headers?: Readonly<Record<string, string>> }
   /** An answer passed through from somewhere else: logs, proxied requests. */
   | { type: 'stream'; code: number; headers: Readonly<Record<string, string | readonly string[]>>; body: Readable }

@@ -39,7 +39,7 @@ async function start() {
   await client.for(customresourcedefinitions).create({
     metadata: { name: 'widgets.example.com' }, spec: {
       group: 'example.com', scope: 'Namespaced', names: { plural: 'widgets', kind: 'Widget' },
-      versions: [{ name: 'v1', served: true, storage: true, schema: schema('hostPort') }, { name: 'v2', served: true, storage: false, schema: schema('host', 'port') }],
+      versions: [{ name: 'v1', served: true, storage: true, schema: schema('hostPort'), selectableFields: [{ jsonPath: '.spec.hostPort' }] }, { name: 'v2', served: true, storage: false, schema: schema('host', 'port'), selectableFields: [{ jsonPath: '.spec.host' }, { jsonPath: '.spec.port' }] }],
       conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig: { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/convert`, caBundle: Buffer.from(authority.caPem).toString('base64') } } },
     },
   } as never);
@@ -101,4 +101,28 @@ test('failures', async () => {
   s.hook.answer = (request) => ({ ...good(request), convertedObjects: (good(request).convertedObjects as JsonObject[]).map((object) => ({ ...object, metadata: { ...(object.metadata as JsonObject), labels: { l: 'v' }, generation: 99, finalizers: ['no'] } })) });
   const changed = (await read()).metadata as JsonObject;
   assert.deepEqual([changed.labels, changed.generation, changed.finalizers], [{ l: 'v' }, 1, undefined], 'labels may change, the rest not');
+});
+
+test('fields of a converted version select in lists, watches and deletions of many', async () => {
+  await using s = await start();
+  const names = (version: string) => ({ group: 'example.com', version, apiVersion: `example.com/${version}`, typeName: '', kind: 'Widget', plural: 'widgets', singular: 'widget', scope: 'Namespaced' as const, verbs: [], shortNames: [], categories: [], subresources: {} });
+  const stop = new AbortController();
+  const follow = async (version: string, fieldSelector: string, into: string[]) => {
+    for await (const event of s.client.for(names(version)).watch({ namespace: 'default', fieldSelector, signal: stop.signal })) into.push(`${event.type} ${(event.object as { metadata: { name: string } }).metadata.name}`);
+  };
+  const [host, both, first]: string[][] = [[], [], []];
+  const running = [follow('v2', 'spec.host=h1', host!), follow('v2', 'spec.host=h1,spec.port=80', both!), follow('v1', 'spec.hostPort=h1:80', first!)];
+  await s.env.settle();
+  for (const [name, spec] of [['a', { host: 'h1', port: '80' }], ['b', { host: 'h1', port: '8080' }], ['c', { host: 'h2', port: '80' }]] as const) await s.call('POST', 'v2/namespaces/default/widgets', widget('v2', name, spec));
+  const listed = async (version: string, fieldSelector: string) => (await s.client.for(names(version)).list({ namespace: 'default', fieldSelector })).items.map((item) => (item as { metadata: { name: string } }).metadata.name);
+  assert.deepEqual(await listed('v2', 'spec.host=h1'), ['a', 'b']);
+  assert.deepEqual(await listed('v2', 'spec.host=h1,spec.port=80'), ['a']);
+  assert.deepEqual(await listed('v1', 'spec.hostPort=h1:8080'), ['b']);
+  await s.client.for(names('v2')).deleteCollection({ namespace: 'default', fieldSelector: 'spec.host=h1,spec.port=80' });
+  await s.client.request({ method: 'PATCH', path: '/apis/example.com/v2/namespaces/default/widgets/b', body: { spec: { host: 'h2' } }, contentType: 'application/merge-patch+json' });
+  assert.deepEqual(await listed('v2', 'spec.host=h1'), []);
+  while (host!.length < 4 || both!.length < 2 || first!.length < 2) await new Promise((resolve) => { setImmediate(resolve); });
+  stop.abort();
+  await Promise.all(running);
+  assert.deepEqual([host, both, first], [['ADDED a', 'ADDED b', 'DELETED a', 'DELETED b'], ['ADDED a', 'DELETED a'], ['ADDED a', 'DELETED a']]);
 });

@@ -34,6 +34,8 @@ export interface Selection {
   /** Undefined: everything in the namespace. */
   matches: ((object: ApiObject) => boolean) | undefined;
   scope: WatchScope;
+  /** What can be told only once the entry is prepared: fields of objects that a webhook converts. */
+  deferred: ((entry: CacheEntry) => boolean) | undefined;
   labels: Selector | undefined;
   fields: FieldSelector | undefined;
 }
@@ -53,17 +55,20 @@ export function selectionOf({ resource, request, info }: Call): Selection {
   // Selectors speak of this version's fields, the cache hands out stored ones.
   const { alias } = resource.entry;
   const tests: ((object: ApiObject) => boolean)[] = [];
+  const later = new Set(alias?.prepare ? readers.filter(({ field }) => !field.startsWith('metadata.')) : []);
   for (const reader of readers) {
+    if (later.has(reader)) continue;
     const { read, value, equal, field } = reader;
     if (alias && !field.startsWith('metadata.')) reader.read = (object) => read(alias.fromStored(object as never) as unknown as ApiObject);
     tests.push(equal ? (object) => reader.read(object) === value : (object) => reader.read(object) !== value);
   }
   if (labels) tests.push((object) => labels.matches(object.metadata.labels));
   const matches = tests.length === 0 ? undefined : tests.length === 1 ? tests[0] : (object: ApiObject) => tests.every((test) => test(object));
-  const key = readers.find((reader) => reader.equal && reader.field !== 'metadata.namespace');
+  const deferred = later.size === 0 ? undefined : (entry: CacheEntry) => { const view = resource.view(entry); return [...later].every(({ read, value, equal }) => (read(view) === value) === equal); };
+  const key = readers.find((reader) => reader.equal && reader.field !== 'metadata.namespace' && !later.has(reader));
   const namespace = resource.namespaced ? info.namespace : '';
   const trigger = key && { field: key.field, value: key.value, of: (object: ApiObject) => key.read(object) };
-  return { matches, scope: { namespace, matches, trigger }, labels, fields };
+  return { matches, scope: { namespace, matches, trigger }, deferred, labels, fields };
 }
 function parse<S extends { empty: boolean }>(text: string, parser: (text: string) => S): S | undefined {
   if (text === '') return undefined;
@@ -160,22 +165,23 @@ export async function listEntries(call: Call): Promise<Listed> {
   const start = options.token ? `${resource.entry.storagePrefix}/${options.token.start}` : undefined;
   // Source: a list at '0' is served whole from the cache.
   const limit = options.version === 0 ? 0 : options.limit;
-  const { matches } = selection;
+  const { matches, deferred } = selection;
   if (exact !== undefined && exact < cache.modified) return rangeAt(call, selection, exact, start, limit);
 
   const revision = exact ?? feed.revision;
   const all = cache.list(namespace);
   const from = start === undefined ? 0 : search(all, start);
-  if (limit === 0 && !matches) return { entries: from === 0 ? all.slice() : all.slice(from), metadata: { resourceVersion: String(revision) } };
+  if (deferred) await resource.prepare(matches ? all.filter((entry) => matches(entry.object)) : all.slice());
+  if (limit === 0 && !matches && !deferred) return { entries: from === 0 ? all.slice() : all.slice(from), metadata: { resourceVersion: String(revision) } };
   const entries: CacheEntry[] = [];
   let more = false;
   for (let index = from; index < all.length; index++) {
     const entry = all[index]!;
-    if (matches && !matches(entry.object)) continue;
+    if ((matches && !matches(entry.object)) || (deferred && !deferred(entry))) continue;
     if (limit > 0 && entries.length === limit) { more = true; break; }
     entries.push(entry);
   }
-  return { entries, metadata: listMeta(resource, revision, more ? entries.at(-1)! : undefined, matches ? undefined : all.length - from - entries.length) };
+  return { entries, metadata: listMeta(resource, revision, more ? entries.at(-1)! : undefined, matches || deferred ? undefined : all.length - from - entries.length) };
 }
 
 function listMeta(resource: ServedResource, revision: number, lastOfMore: CacheEntry | undefined, remaining: number | undefined): ListMeta {
@@ -185,7 +191,7 @@ function listMeta(resource: ServedResource, revision: number, lastOfMore: CacheE
 }
 
 /** Reads the past from the store. */
-async function rangeAt({ context, resource, info }: Call, { matches }: Selection, revision: number, start: string | undefined, limit: number): Promise<Listed> {
+async function rangeAt({ context, resource, info }: Call, { matches, deferred }: Selection, revision: number, start: string | undefined, limit: number): Promise<Listed> {
   const prefix = resource.namespaced && info.namespace ? `${resource.entry.storagePrefix}/${info.namespace}/` : `${resource.entry.storagePrefix}/`;
   const entries: CacheEntry[] = [];
   let from = start;
@@ -196,6 +202,7 @@ async function rangeAt({ context, resource, info }: Call, { matches }: Selection
       for (const [index, stored] of page.entries.entries()) {
         const entry = new CacheEntry(resource.cache.form, stored.key, stored.modRevision, stored.value);
         if (matches && !matches(entry.object)) continue;
+        if (deferred) { await resource.prepare([entry]); if (!deferred(entry)) continue; }
         if (limit > 0 && entries.length === limit) {
           return { entries, metadata: listMeta(resource, revision, entries.at(-1)!, matches ? undefined : page.count - index) };
         }
@@ -246,7 +253,7 @@ export async function watch(call: Call): Promise<ApiResult> {
   if (seconds !== '' && !/^\d+$/.test(seconds)) { watcher.close(); throw badRequest(`timeoutSeconds: Invalid value: ${JSON.stringify(seconds)}: must be an integer`); }
   const timeoutMs = Number(seconds) > 0 ? Number(seconds) * 1000 : context.minRequestTimeoutMs * (1 + context.rng.float());
   startTimers(context, watcher, timeoutMs, bookmarks);
-  return { type: 'watch', resource, watcher };
+  return { type: 'watch', resource, watcher, ...(selection.deferred ? { deferred: selection.deferred } : {}) };
 }
 
 /** How often a watch is told how far it is. Source: cacher's bookmarkFrequency. */

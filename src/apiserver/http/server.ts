@@ -239,7 +239,7 @@ async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Pro
         server.metrics.watchStarted(request.note);
         let encoder;
         try { encoder = watchEncoder(request, result.resource, context.clock); } catch (err) { result.watcher.close(); throw err; }
-        try { await streamWatch(answer, result.watcher, encoder, headers(), result.resource.entry.alias?.prepare && ((items) => prepareItems(result.resource, items))); } finally { server.metrics.watchEnded(request.note); }
+        try { await streamWatch(answer, result.watcher, encoder, headers(), result.resource.entry.alias?.prepare && ((items) => prepareItems(result, items))); } finally { server.metrics.watchEnded(request.note); }
         break;
       }
       case 'raw': {

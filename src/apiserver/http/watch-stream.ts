@@ -7,7 +7,7 @@ import { writePaced, type Answer, type Headers } from './answer.ts';
 /** Items turned into one write at most. */
 const batch = 256;
 
-export async function streamWatch(answer: Answer, watcher: Watcher, encoder: WatchEncoder, headers: Headers, prepare?: (items: readonly WatchItem[]) => Promise<void> | undefined): Promise<void> {
+export async function streamWatch(answer: Answer, watcher: Watcher, encoder: WatchEncoder, headers: Headers, prepare?: (items: readonly WatchItem[]) => Promise<readonly WatchItem[]> | undefined): Promise<void> {
   headers['content-type'] = encoder.contentType;
   const onClose = () => watcher.close();
   answer.on('close', onClose);
@@ -17,15 +17,16 @@ export async function streamWatch(answer: Answer, watcher: Watcher, encoder: Wat
     // The client waits for the headers, not for the first event.
     if ('flushHeaders' in answer) answer.flushHeaders();
     for (;;) {
-      const items = watcher.take(batch);
+      const taken = watcher.take(batch);
+      const preparing = taken.length > 0 ? prepare?.(taken) : undefined;
+      const items = preparing ? await preparing : taken;
       if (items.length > 0) {
-        const preparing = prepare?.(items);
-        if (preparing) await preparing;
         const bytes = items.length === 1 ? encoder.frame(items[0]!) : Buffer.concat(items.map((item) => encoder.frame(item)));
         const pending = writePaced(answer, bytes);
         if (!(pending === true || await pending)) return;
         continue;
       }
+      if (taken.length > 0) continue;
       if (watcher.ended) break;
       await new Promise<void>((resolve) => { watcher.onReady = resolve; });
       watcher.onReady = undefined;
