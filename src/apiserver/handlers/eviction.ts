@@ -32,11 +32,32 @@ export async function evict(call: Call): Promise<ApiResult> {
   await validateAdmission(context.admission, attributes);
   const pod = (await existing(call)).object as unknown as Pod;
   if (!endsAnyway(pod)) await spendBudget(call, pod, dryRun);
+  if (!hasEnded(pod)) {
+    const { resourceVersion, ...preconditions } = options.preconditions ?? {};
+    if (resourceVersion === undefined || resourceVersion === pod.metadata.resourceVersion) {
+      // The note itself changes the revision that the caller asked for.
+      await noteDisruption(call, dryRun);
+      if (options.preconditions) options.preconditions = preconditions;
+    }
+  }
   await removeObject({ ...call, info: { ...info, subresource: '' } }, options);
   return { type: 'value', code: 201, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
 }
 
 const endsAnyway = ({ status, metadata }: Pod) => status?.phase === 'Succeeded' || status?.phase === 'Failed' || status?.phase === 'Pending' || metadata.deletionTimestamp !== undefined;
+const hasEnded = ({ status }: Pod) => status?.phase === 'Succeeded' || status?.phase === 'Failed';
+
+/** Jobs' failure policies tell by this that the pod is not to blame. KEP-3329. */
+async function noteDisruption(call: Call, dryRun: boolean): Promise<void> {
+  const lastTransitionTime = timestamp(call.context.clock.now());
+  await changeStored({ ...call, info: { ...call.info, subresource: 'status' } }, (draft) => {
+    const next = draft as unknown as Draft<Pod>;
+    const { conditions = [], ...status } = next.status ?? {};
+    if (conditions.some(({ type, status: value }) => type === 'DisruptionTarget' && value === 'True')) return 'keep';
+    next.status = { ...status, conditions: [...conditions.filter(({ type }) => type !== 'DisruptionTarget'), { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting', lastTransitionTime }] };
+    return 'write';
+  }, dryRun);
+}
 const isReady = ({ status }: Pod) => (status?.conditions ?? []).some(({ type, status: value }) => type === 'Ready' && value === 'True');
 
 async function spendBudget(call: Call, pod: Pod, dryRun: boolean): Promise<void> {
