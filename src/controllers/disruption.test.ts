@@ -8,7 +8,7 @@ const now = Date.parse('2026-01-01T00:10:00Z');
 const budget = (spec: object, status?: object) => ({ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'b', namespace: 'default', generation: 2 }, spec: { selector: {}, ...spec }, ...(status ? { status } : {}) }) as PodDisruptionBudget;
 const pod = (name: string, ready = true, deleted = false) => {
   const made = makePod({ name });
-  return { ...made, metadata: { ...made.metadata, ...(deleted ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}) }, status: { phase: 'Running', conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } };
+  return { ...made, metadata: { ...made.metadata, ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'rs', uid: 'rs', controller: true }], ...(deleted ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}) }, status: { phase: 'Running', conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } };
 };
 const plan = (of: PodDisruptionBudget, pods: ReturnType<typeof pod>[], replicas = 4) => planBudget(of, pods, () => ({ uid: 'rs', replicas }), now);
 
@@ -41,4 +41,11 @@ test('a share of pods without a controller can\'t be told', () => {
   const { status } = planBudget(budget({ maxUnavailable: 1 }), [pod('a')], () => undefined, now);
   assert.equal(status.conditions?.[0]?.reason, 'SyncFailed');
   assert.equal(status.disruptionsAllowed, 0);
+});
+
+test('pods on their own have no scale: they add nothing to a share', () => {
+  const { metadata, ...rest } = pod('a');
+  const { ownerReferences: _, ...alone } = metadata;
+  const { status } = planBudget(budget({ minAvailable: '1%' }), [{ ...rest, metadata: alone } as never], () => undefined, now);
+  assert.deepEqual([status.conditions?.[0]?.reason, status.expectedPods, status.disruptionsAllowed], ['InsufficientPods', 0, 0]);
 });

@@ -82,6 +82,8 @@ export function planBudget(budget: PodDisruptionBudget, selected: readonly Pod[]
   if (maxUnavailable !== undefined || typeof minAvailable === 'string') {
     const controllers = new Map<string, number>();
     for (const pod of counted) {
+      // A pod on its own has no scale to take a share of: it adds nothing.
+      if (!controllerOf(pod)) continue;
       const controller = replicasOfPod(pod);
       if (!controller) return refused(`found no controllers for pod "${pod.metadata.name}"`);
       controllers.set(controller.uid, controller.replicas);
