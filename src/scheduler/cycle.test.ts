@@ -1,3 +1,5 @@
+import type { Pod } from '../api/core/v1.ts';
+import { podRequests } from './resources.ts';
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seededRng } from '../base/rng.ts';
@@ -84,4 +86,14 @@ test('pods of a node that comes later count', () => {
   cache.setPod(makePod({ node: 'late', cpu: '3' }));
   cache.setNode(makeNode({ name: 'late', cpu: '4' }));
   assert.equal(cache.node('late')!.requested.get('cpu'), 3000);
+});
+
+test('of a resized pod the larger of wish and promise counts, and an infeasible wish does not', () => {
+  const resized = (reason: string | undefined, cpu: string): Pod => ({
+    apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', generation: 2 }, spec: { nodeName: 'n', containers: [{ name: 'c', resources: { requests: { cpu } } }] },
+    status: { containerStatuses: [{ name: 'c', allocatedResources: { cpu: '1' } } as never], ...(reason ? { conditions: [{ type: 'PodResizePending', status: 'True', reason }] } : {}) },
+  });
+  assert.equal(podRequests(resized(undefined, '500m')).get('cpu'), 1000);
+  assert.equal(podRequests(resized('Deferred', '3')).get('cpu'), 3000);
+  assert.equal(podRequests(resized('Infeasible', '100')).get('cpu'), 1000);
 });

@@ -24,6 +24,16 @@ function maxAmounts(to: Amounts, amounts: Amounts): void {
   for (const [name, value] of amounts) if (value > (to.get(name) ?? 0)) to.set(name, value);
 }
 
+/** A pod of the first generation was never resized: its spec is what it has. */
+export const wasResized = (pod: Pod): boolean => (pod.metadata.generation ?? 1) > 1 && Boolean(pod.spec.nodeName);
+/** What the node has promised each container, while a resize may be under way. KEP-1287: the larger of wish and promise counts, and a wish that can't be granted does not. */
+function allocatedOf(pod: Pod): Map<string, ResourceList> | undefined {
+  if (!wasResized(pod)) return undefined;
+  const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+  return new Map(statuses.flatMap(({ name, allocatedResources }) => (allocatedResources ? [[name, allocatedResources] as const] : [])));
+}
+const isInfeasible = (pod: Pod): boolean => pod.status?.conditions?.some(({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible') ?? false;
+
 /**
  * A pod's requests: the larger of its running containers together and any one step of initialisation, plus overhead; pod-level
  * requests override. Sidecars (init containers that restart always) run beside what follows them.
@@ -31,8 +41,12 @@ function maxAmounts(to: Amounts, amounts: Amounts): void {
  */
 export function podRequests(pod: Pod, fill?: Amounts): Amounts {
   const { spec } = pod;
+  const allocated = allocatedOf(pod);
+  const infeasible = allocated !== undefined && isInfeasible(pod);
   const requestsOf = (container: PodSpec['containers'][number]): Amounts => {
-    const amounts = amountsOf(container.resources?.requests);
+    const granted = allocated?.get(container.name);
+    const amounts = amountsOf(infeasible && granted ? { ...container.resources?.requests, ...granted } : container.resources?.requests);
+    if (granted && !infeasible) maxAmounts(amounts, amountsOf(granted));
     for (const [name, value] of fill ?? []) if (!amounts.has(name)) amounts.set(name, value);
     return amounts;
   };

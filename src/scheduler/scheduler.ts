@@ -19,6 +19,7 @@ import type { EventType, Plugin } from './framework.ts';
 import { type SchedulerMetrics, schedulerMetrics } from './metrics.ts';
 import { defaultPlugins } from './plugins/all.ts';
 import { isTerminal, type PodInfo, podInfoOf } from './pod-info.ts';
+import { wasResized } from './resources.ts';
 import { planPreemption } from './preemption.ts';
 import { type QueuedPod, SchedulingQueue } from './queue.ts';
 import type { Registry } from 'prom-client';
@@ -127,7 +128,7 @@ class Scheduler {
       this.#queue.remove(pod.metadata.uid!);
       const wasHere = Boolean(old?.spec.nodeName);
       // Only what sums and selectors depend on is worth the work; a status heartbeat is not.
-      if (wasHere && old!.spec === pod.spec && old!.metadata.labels === pod.metadata.labels && isTerminal(old!) === isTerminal(pod)) return;
+      if (wasHere && old!.spec === pod.spec && old!.metadata.labels === pod.metadata.labels && isTerminal(old!) === isTerminal(pod) && !(wasResized(pod) && old!.status !== pod.status)) return;
       this.#cache.setPod(pod);
       this.#event(pods, !wasHere ? 'add' : isTerminal(pod) ? 'delete' : 'update', old, pod);
     } else if ((pod.spec.schedulerName ?? 'default-scheduler') === this.#schedulerName && !isTerminal(pod)) {

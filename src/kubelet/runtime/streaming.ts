@@ -110,7 +110,8 @@ async function passThrough({ request, socket, head }: UpgradeRequest, url: strin
   if (socket.destroyed) { upstream.socket.destroy(); return; }
   const raw = upstream.response.rawHeaders;
   let answer = 'HTTP/1.1 101 Switching Protocols\r\n';
-  for (let at = 0; at < raw.length; at += 2) answer += `${raw[at]}: ${raw[at + 1]}\r\n`;
+  // The runtime names an empty protocol where none was asked for; clients refuse that.
+  for (let at = 0; at < raw.length; at += 2) if (raw[at + 1] !== '') answer += `${raw[at]}: ${raw[at + 1]}\r\n`;
   socket.write(`${answer}\r\n`);
   if (upstream.head.length > 0) socket.write(upstream.head);
   if (head.length > 0) upstream.socket.write(head);
