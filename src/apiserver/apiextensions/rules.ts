@@ -1,7 +1,6 @@
 /**
  * x-kubernetes-validations of a whole schema: checked when a definition is written, and run over objects. Rules are compiled when a
  * value first reaches their node. Source: apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go.
- * Differs: the cost of a rule is bounded while it runs; it is not estimated when the definition is written.
  */
 import { isJsonObject, jsonEqual, type Json, type JsonObject } from '../../base/json.ts';
 import type { Budget } from '../../api/cel/cel.ts';
@@ -10,6 +9,7 @@ import { typeOfStructural } from '../../api/cel/types.ts';
 import type { FieldError } from '../../api/meta/status.ts';
 import * as problem from '../../api/validation/field.ts';
 import { fieldPathOf } from './field-path.ts';
+import { costProblem, definitionCostLimit, expressionCost, mostElements, ruleCostLimit } from './rule-cost.ts';
 import { oldItems } from './schema-validator.ts';
 
 /** Undefined old: a create. */
@@ -125,15 +125,31 @@ function errorOf({ message, reason, fieldPath }: RuleFailure, schema: JsonObject
 }
 
 /** The rules of a definition's schema: that they compile, and that oldSelf is asked only of what can be told from its old state. */
-export function validateRules(schema: JsonObject, path: problem.FieldPath, _options: { checkCost: boolean; known: ReadonlySet<string> }): FieldError[] {
-  const errors: FieldError[] = [];
-  walk(schema, path, true, undefined, errors);
-  return errors;
+export function validateRules(schema: JsonObject, path: problem.FieldPath, { checkCost }: { checkCost: boolean; known: ReadonlySet<string> }): FieldError[] {
+  const state: Walk = { errors: [], checkCost, total: 0, costly: [] };
+  walk(schema, path, true, undefined, 1, state);
+  if (state.total > definitionCostLimit) {
+    for (const { path: at } of state.costly.toSorted((a, b) => b.cost - a.cost).slice(0, 4)) state.errors.push(problem.forbidden(at, 'contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema'));
+    state.errors.push(problem.forbidden(path, costProblem('x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema', state.total, definitionCostLimit)));
+  }
+  return state.errors;
 }
 
-function walk(schema: JsonObject, path: problem.FieldPath, root: boolean, uncorrelatable: problem.FieldPath | undefined, errors: FieldError[]): void {
+interface Walk { errors: FieldError[]; checkCost: boolean; total: number; costly: { path: problem.FieldPath; cost: number }[] }
+
+/** `times`: how many values of this node one object can have. */
+function walk(schema: JsonObject, path: problem.FieldPath, root: boolean, uncorrelatable: problem.FieldPath | undefined, times: number, state: Walk): void {
+  const { errors } = state;
   for (const [index, rule] of rulesAt(schema).entries()) {
     const at = path.child('x-kubernetes-validations').index(index);
+    for (const part of ['rule', 'messageExpression'] as const) {
+      const expression = rule[part];
+      if (!expression) continue;
+      const cost = times * expressionCost(expression, schema);
+      state.total += cost;
+      state.costly.push({ path: at.child(part), cost });
+      if (state.checkCost && cost > ruleCostLimit) errors.push(problem.forbidden(at.child(part), costProblem(part === 'rule' ? 'estimated rule cost' : 'estimated messageExpression cost', cost, ruleCostLimit)));
+    }
     let compiled: CompiledRule;
     try { compiled = compileRule(rule, typeOfStructural(schema, root)); } catch (err) {
       if (!(err instanceof RuleError)) throw err;
@@ -144,9 +160,10 @@ function walk(schema: JsonObject, path: problem.FieldPath, root: boolean, uncorr
       errors.push(problem.invalid(at.child('optionalOldSelf'), rule.optionalOldSelf, 'may not be set if oldSelf is not used in rule'));
     }
   }
-  const below = (value: Json | undefined, at: () => problem.FieldPath, within: problem.FieldPath | undefined) => { if (isJsonObject(value)) walk(value, at(), value['x-kubernetes-embedded-resource'] === true, within, errors); };
-  below(schema.additionalProperties, () => path.child('additionalProperties'), uncorrelatable);
+  const below = (value: Json | undefined, at: () => problem.FieldPath, within: problem.FieldPath | undefined, often = times) => { if (isJsonObject(value)) walk(value, at(), value['x-kubernetes-embedded-resource'] === true, within, often, state); };
+  const elements = times * (mostElements(schema) ?? 1);
+  below(schema.additionalProperties, () => path.child('additionalProperties'), uncorrelatable, elements);
   const inside = uncorrelatable ?? (schema['x-kubernetes-map-type'] === 'atomic' ? path : undefined);
   if (isJsonObject(schema.properties)) for (const [name, property] of Object.entries(schema.properties)) below(property, () => path.child('properties').key(name), inside);
-  below(schema.items, () => path.child('items'), uncorrelatable ?? (schema['x-kubernetes-list-type'] === 'map' ? undefined : path));
+  below(schema.items, () => path.child('items'), uncorrelatable ?? (schema['x-kubernetes-list-type'] === 'map' ? undefined : path), elements);
 }
