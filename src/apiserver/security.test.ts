@@ -5,7 +5,7 @@ import { silentLogger } from '../base/log.ts';
 import { seededRng } from '../base/rng.ts';
 import { generateKey, privateKeyPem } from '../base/x509.ts';
 import type { TokenRequest } from '../api/authentication/v1.ts';
-import { clusterroles, configmaps, pods, rolebindings, roles, serviceaccounts } from '../api/resources.ts';
+import { clusterroles, configmaps, pods, rolebindings, roles, serviceaccounts, tokenreviews } from '../api/resources.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import { FakeClock, settle } from '../testing/fake-clock.ts';
 import { reconcileDefaultRoles } from './auth/reconcile-roles.ts';
@@ -41,6 +41,15 @@ test('security: default roles, refusals, admission, tokens and escalation on one
   const { status } = await request({ boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'web' } });
   const user = await security.authenticator.authenticate({ headers: { authorization: `Bearer ${status?.token}` }, path: '/' });
   assert.equal(user.name, 'system:serviceaccount:default:default');
+  // TokenReview: a token is good for the audiences it was made for, and says for which of those asked.
+  const review = async (token: string | undefined, audiences?: string[]) => (await admin.for(tokenreviews).create({ metadata: {} as never, spec: { token: token ?? '', ...(audiences ? { audiences } : {}) } })).status!;
+  const vaultToken = (await request({ audiences: ['vault', 'other'] })).status!.token;
+  const good = await review(vaultToken, ['vault', 'db']);
+  assert.deepEqual([good.authenticated, good.user?.username, good.audiences], [true, 'system:serviceaccount:default:default', ['vault']]);
+  const bad = await review(vaultToken, ['db']);
+  assert.deepEqual([bad.authenticated ?? false, bad.error], [false, '[invalid bearer token, token audiences ["vault","other"] is invalid for the target audiences ["db"]]']);
+  assert.equal((await review(vaultToken)).authenticated ?? false, false);
+  assert.equal((await review(status!.token)).authenticated, true);
   await assert.rejects(request({ expirationSeconds: 60 }), /spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes/);
   await admin.for(pods).delete({ namespace: 'default', name: 'web' }, { gracePeriodSeconds: 0 });
   await clock.advance(11_000);

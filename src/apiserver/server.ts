@@ -18,6 +18,7 @@ import { customDefinitions } from './apiextensions/openapi.ts';
 import { Auditor, type AuditConfig } from './audit/audit.ts';
 import { alwaysAllow } from './auth/authorizer.ts';
 import { systemMasters } from './auth/users.ts';
+import type { TokenVerifier } from './auth/tokens.ts';
 import { bootstrap, type BootstrapConfig } from './bootstrap.ts';
 import type { EncryptionAtRest } from './encryption/store.ts';
 import { FlowControl, type FlowControlConfig } from './flow-control/flow-control.ts';
@@ -58,7 +59,7 @@ export interface ApiServerConfig {
   /** Default: every built-in resource. */
   entries?: readonly ResourceEntry[];
   /** Who asks and what may be done; default: everybody is the admin, as with --authorization-mode=AlwaysAllow. */
-  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer; /** Its documents are served at /openid/v1/jwks and /.well-known/openid-configuration. */ tokenIssuer?: { keySet(): object; discovery(): object } };
+  security?(parts: ServerParts): { authenticator?: Authenticator; authorizer?: Authorizer; admission?: readonly AdmissionPlugin[]; issueToken?: TokenIssuer; tokenVerifier?: TokenVerifier; /** Its documents are served at /openid/v1/jwks and /.well-known/openid-configuration. */ tokenIssuer?: { keySet(): object; discovery(): object } };
   /** Parsed objects are frozen all the way down. Default false; true in tests. */
   freeze?: boolean;
   /** Other apiservers write to the same store (etcd). */
@@ -146,7 +147,7 @@ export function createApiServer(config: ApiServerConfig): ApiServer {
     store, feed, clock, rng, log, resources, client: parts.client, sharedStore: config.sharedStore ?? false, horizon: new Horizon(),
     authorizer: security.authorizer ?? alwaysAllow, authenticator: security.authenticator ?? { authenticate: async () => anonymousAdmin },
     admission: security.admission ?? [], minRequestTimeoutMs: config.minRequestTimeoutMs ?? 30 * 60 * 1000,
-    ...(security.issueToken ? { issueToken: security.issueToken } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}), ...(flowControl ? { flowControl } : {}), ...(encryption ? { encryption } : {}),
+    ...(security.issueToken ? { issueToken: security.issueToken } : {}), ...(security.tokenVerifier ? { tokenVerifier: security.tokenVerifier } : {}), connect: createConnect(config.kubelet ?? {}), ...(aggregator ? { aggregator } : {}), ...(audit ? { audit } : {}), ...(flowControl ? { flowControl } : {}), ...(encryption ? { encryption } : {}),
   };
   const definitions = resources.for(customresourcedefinitions as ResourceNames);
   const customResources = definitions && new CustomResources(context, definitions);

@@ -122,6 +122,8 @@ export function createTokenIssuer({ privateKey, publicKeys = [], issuer = defaul
 
 /** Undefined: not one of our tokens (another issuer or key). Throws for ours that no longer hold. */
 export interface TokenVerifier {
+  /** `--api-audiences`. */
+  readonly apiAudiences: readonly string[];
   /** `audiences` default to the API server's. */
   verify(token: string, audiences?: readonly string[]): Promise<{ user: UserInfo; audiences: string[]; warnAfterMs?: number } | undefined>;
 }
@@ -168,6 +170,7 @@ export function createTokenVerifier(keys: Omit<TokenKeys, 'privateKey' | 'rng'> 
   }
 
   return {
+    apiAudiences,
     async verify(token, audiences = apiAudiences) {
       let known = remembered.get(token);
       if (!known) {

@@ -10,6 +10,7 @@ import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Auditor } from '../audit/audit.ts';
 import type { EncryptionAtRest } from '../encryption/store.ts';
 import type { FlowControl } from '../flow-control/flow-control.ts';
+import type { TokenVerifier } from '../auth/tokens.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
 import type { ResourceTable, ServedResource } from '../resource-table.ts';
 import type { AdmissionPlugin, Authenticator, Authorizer, RequestInfo } from '../types.ts';
@@ -35,6 +36,8 @@ export interface ServerContext {
   horizon: Horizon;
   /** serviceaccounts/token: fills in `status` of a TokenRequest. */
   issueToken?: TokenIssuer;
+  /** For TokenReview with audiences: service account tokens are held against those that are asked for. */
+  tokenVerifier?: TokenVerifier;
   /** logs, exec, attach, portforward, proxy. */
   connect?: (call: Call) => Promise<ApiResult>;
   /** Values in the store are sealed. */

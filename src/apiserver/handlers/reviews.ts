@@ -35,12 +35,17 @@ const answers: Readonly<Record<string, (call: Call, spec: JsonObject, object: Js
   async TokenReview({ context }, spec) {
     if (!spec.token) throw badRequest('token is required for TokenReview in authentication');
     try {
+      const asked = (spec.audiences ?? []) as string[];
+      const verified = asked.length > 0 ? await context.tokenVerifier?.verify(String(spec.token), asked) : undefined;
+      if (verified) return { authenticated: true, user: userJson(verified.user), audiences: [...verified.audiences] };
       const user = await context.authenticator.authenticate({ headers: { authorization: `Bearer ${String(spec.token)}` }, path: '' });
       if (!user) return { user: {}, authenticated: false };
-      const audiences = spec.audiences as Json[] | undefined;
-      return { authenticated: true, user: userJson(user), ...(audiences && audiences.length > 0 ? { audiences } : {}) };
+      // Tokens of other kinds are for the API server.
+      const audiences = context.tokenVerifier ? asked.filter((audience) => context.tokenVerifier!.apiAudiences.includes(audience)) : asked;
+      if (asked.length > 0 && audiences.length === 0) return { user: {}, authenticated: false };
+      return { authenticated: true, user: userJson(user), ...(audiences.length > 0 ? { audiences } : {}) };
     } catch (err) {
-      return { authenticated: false, user: {}, error: err instanceof StatusError && err.code === 401 ? 'invalid bearer token' : err instanceof Error ? err.message : String(err) };
+      return { authenticated: false, user: {}, error: err instanceof StatusError && err.code === 401 ? 'invalid bearer token' : `[invalid bearer token, ${err instanceof Error ? err.message : String(err)}]` };
     }
   },
   async SubjectAccessReview(call, spec) {
