@@ -13,6 +13,7 @@ import { createEventRecorder } from '../client/events.ts';
 import { createInformerFactory } from '../client/shared-informer.ts';
 import type { Store } from '../store/store.ts';
 import { reconcileDefaultRoles } from '../apiserver/auth/reconcile-roles.ts';
+import { createTokenIssuer } from '../apiserver/auth/tokens.ts';
 import { serviceAccountGroups, serviceAccountUserName } from '../apiserver/auth/users.ts';
 import { configureServiceAllocation, defaultServiceAllocation } from '../apiserver/registry/core/service-allocator.ts';
 import { type ApiServer, createApiServer, type ServerParts } from '../apiserver/server.ts';
@@ -68,10 +69,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   stack.defer(() => stop.abort(new Error('the control plane stops')));
   const manager = component(api, 'system:kube-controller-manager', options, signal);
   stack.use(manager.informers);
+  const tokens = createTokenIssuer({ privateKey: pki.serviceAccount.privateKeyPem, clock, rng });
   const controllers = stack.use(startControllers({
     client: manager.client, clientFor: (account) => api.client(serviceAccount(account), { userAgent: `kube-controller-manager/${account}` }),
     informers: manager.informers, clock, rng, log: log('controllers'), signal, metrics: registry,
     options: { clusterCidr: options.podCidr, serviceCidr: options.serviceCidr, allocateNodeCIDRs: true, rootCa: pki.ca.certificatePem,
+      signServiceAccountToken: ({ namespace, serviceAccountName, serviceAccountUid, secretName }) => tokens.issueLegacy({ namespace, serviceAccount: { name: serviceAccountName, uid: serviceAccountUid }, secretName }),
       signingCert: pki.ca.certificatePem, ...(pki.ca.key ? { signingKey: pki.ca.key.export({ type: 'pkcs8', format: 'pem' }) as string } : {}) },
   }));
   const scheduler = component(api, 'system:kube-scheduler', options, signal);

@@ -60,7 +60,7 @@ export interface ControllerDefinition {
   name: string;
   /** The older short names it also answers to. */
   aliases?: readonly string[];
-  /** The service account of kube-system that upstream's default roles know it by; default the name. */
+  /** The service account of kube-system that upstream's default roles know it by; default the name; '' acts as the manager itself. */
   account?: string;
   /** source.component of its events; default the name. */
   component?: string;

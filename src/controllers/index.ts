@@ -15,6 +15,7 @@ import { disruptionController } from './disruption.ts';
 import { endpointsController } from './endpoints.ts';
 import { endpointSliceController } from './endpointslice.ts';
 import { endpointSliceMirroringController } from './endpointslicemirroring.ts';
+import { ephemeralVolumeController } from './ephemeral-volume.ts';
 import { startController, type ControllerDefinition, type RunningController } from './framework.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { jobController } from './job.ts';
@@ -26,6 +27,7 @@ import { persistentVolumeBinder } from './persistentvolume-binder.ts';
 import { podGarbageCollector } from './pod-garbage-collector.ts';
 import { replicaSetController, replicationController } from './replicaset.ts';
 import { resourceQuotaController } from './resourcequota.ts';
+import { serviceAccountTokenController } from './serviceaccount-tokens.ts';
 import { rootCaController, serviceAccountController } from './serviceaccount.ts';
 import { statefulSetController } from './statefulset.ts';
 import { taintEvictionController } from './taint-eviction.ts';
@@ -34,9 +36,9 @@ import { attributesClassProtectionController, claimProtectionController, volumeP
 
 /** In start order. The garbage collector comes last: it shares the informers the others have asked for. */
 export const allControllers: readonly ControllerDefinition[] = [
-  serviceAccountController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, statefulSetController, daemonSetController, jobController, cronJobController, disruptionController,
+  serviceAccountController, serviceAccountTokenController, rootCaController, namespaceController, replicationController, replicaSetController, deploymentController, statefulSetController, daemonSetController, jobController, cronJobController, disruptionController,
   endpointsController, endpointSliceController, endpointSliceMirroringController, nodeLifecycleController, taintEvictionController, nodeIpamController, podGarbageCollector, ttlAfterFinishedController,
-  persistentVolumeBinder, claimProtectionController, volumeProtectionController, attributesClassProtectionController,
+  persistentVolumeBinder, ephemeralVolumeController, claimProtectionController, volumeProtectionController, attributesClassProtectionController,
   clusterRoleAggregationController, resourceQuotaController, csrApprovingController, csrSigningController, csrCleanerController,
   garbageCollector,
 ];
@@ -55,7 +57,7 @@ export function chooseControllers(flags: readonly string[] = ['*'], all: readonl
   });
 }
 /** Upstream controllers that this cluster has no use for: named on a command line, they are ignored. */
-const notOurs = new Set(['service-lb-controller', 'node-route-controller', 'cloud-node-lifecycle-controller', 'persistentvolume-attach-detach-controller', 'persistentvolume-expander-controller', 'ephemeral-volume-controller', 'storage-version-migrator-controller', 'selinux-warning-controller', 'validatingadmissionpolicy-status-controller', 'resourceclaim-controller', 'device-taint-eviction-controller', 'service-cidr-controller', 'legacy-serviceaccount-token-cleaner-controller', 'podcertificaterequest-cleaner-controller', 'kube-apiserver-serving-clustertrustbundle-publisher-controller', 'ttl-controller', 'ttl', 'service', 'route', 'cloud-node-lifecycle', 'attachdetach', 'persistentvolume-expander', 'ephemeral-volume']);
+const notOurs = new Set(['service-lb-controller', 'node-route-controller', 'cloud-node-lifecycle-controller', 'persistentvolume-attach-detach-controller', 'persistentvolume-expander-controller', 'storage-version-migrator-controller', 'selinux-warning-controller', 'validatingadmissionpolicy-status-controller', 'resourceclaim-controller', 'device-taint-eviction-controller', 'service-cidr-controller', 'legacy-serviceaccount-token-cleaner-controller', 'podcertificaterequest-cleaner-controller', 'kube-apiserver-serving-clustertrustbundle-publisher-controller', 'ttl-controller', 'ttl', 'service', 'route', 'cloud-node-lifecycle', 'attachdetach', 'persistentvolume-expander']);
 
 export interface StartControllersOptions {
   client: Client; informers: InformerFactory; clock: Clock; rng: Rng; log: Logger; signal: AbortSignal;
@@ -73,7 +75,7 @@ export interface RunningControllers extends AsyncDisposable {
 /** Starts the chosen controllers; each begins to work once its caches have synced. Stopped by the signal or by disposing. */
 export function startControllers({ options = {}, clientFor, ...environment }: StartControllersOptions): RunningControllers {
   const correlator = new EventCorrelator(environment.clock);
-  const controllers = chooseControllers(options.controllers).map((definition) => startController(definition, { ...environment, client: clientFor?.(definition.account ?? definition.name) ?? environment.client, options, correlator }));
+  const controllers = chooseControllers(options.controllers).map((definition) => startController(definition, { ...environment, client: (definition.account === '' ? undefined : clientFor?.(definition.account ?? definition.name)) ?? environment.client, options, correlator }));
   return {
     controllers,
     idle: () => controllers.every((controller) => controller.idle()),
