@@ -5,7 +5,7 @@ import type { PersistentVolumeClaimSpec, PersistentVolumeSpec } from '../api/cor
 import { events, persistentvolumeclaims, persistentvolumes, pods, storageclasses } from '../api/resources.ts';
 import { startControllerTest, type ControllerTest } from '../testing/controllers.ts';
 
-const only = { controllers: ['persistentvolume-binder', 'pvc-protection', 'pv-protection'] };
+const only = { controllers: ['persistentvolume-binder', 'pvc-protection', 'pv-protection', 'ephemeral-volume', 'garbagecollector'] };
 const volume = (name: string, storage: string, spec: Partial<PersistentVolumeSpec> = {}) => ({ metadata: { name, finalizers: ['kubernetes.io/pv-protection'] }, spec: { capacity: { storage }, accessModes: ['ReadWriteOnce'], hostPath: { path: `/tmp/${name}` }, persistentVolumeReclaimPolicy: 'Retain', ...spec } });
 const claim = (name: string, storage: string, spec: Partial<PersistentVolumeClaimSpec> = {}) => ({ metadata: { name, namespace: 'default', finalizers: ['kubernetes.io/pvc-protection'] }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } }, storageClassName: '', ...spec } });
 async function start(...volumes: ReturnType<typeof volume>[]): Promise<ControllerTest> {
@@ -77,4 +77,17 @@ test('a claim in use outlives its deletion until the pod is gone', async () => {
   await env.client.for(pods).delete({ namespace: 'default', name: 'p' }, { gracePeriodSeconds: 0 });
   await env.settle();
   await assert.rejects(pvc(env, 'used'), /not found/);
+});
+
+test("a pod's ephemeral volume has a claim of the pod's own, gone with it", async () => {
+  await using env = await start(volume('pv', '1Gi'));
+  const { spec } = claim('', '1Gi');
+  await env.client.for(pods).create({ metadata: { name: 'p', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'i' }], volumes: [{ name: 'scratch', ephemeral: { volumeClaimTemplate: { metadata: { labels: { a: 'b' } }, spec } } }] } } as never);
+  await env.settle();
+  const made = await pvc(env, 'p-scratch');
+  assert.deepEqual([made.status?.phase, made.metadata.labels, made.metadata.ownerReferences?.[0]?.name], ['Bound', { a: 'b' }, 'p']);
+  await env.client.for(pods).delete({ namespace: 'default', name: 'p' }, { gracePeriodSeconds: 0 });
+  await env.settle();
+  await env.advance(2000);
+  await assert.rejects(pvc(env, 'p-scratch'), /not found/);
 });
