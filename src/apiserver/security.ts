@@ -23,9 +23,10 @@ import { createNodeAuthorizer, NodeGraph } from './auth/node-authorizer.ts';
 import { createRbacAuthorizer, RbacIndex } from './auth/rbac.ts';
 import { createTokenIssuer, createTokenVerifier, defaultExpirationSeconds, maxExpirationSeconds, minExpirationSeconds, type BoundObject, type TokenIssuer, type TokenVerifier } from './auth/tokens.ts';
 import type { ResourceTable } from './resource-table.ts';
+import { authorizationWebhook, tokenWebhook, type AuthorizationWebhookOptions, type TokenWebhookOptions } from './auth/webhooks.ts';
 import type { AdmissionPlugin, Authorizer } from './types.ts';
 
-export type AuthorizationMode = 'AlwaysAllow' | 'AlwaysDeny' | 'Node' | 'RBAC';
+export type AuthorizationMode = 'AlwaysAllow' | 'AlwaysDeny' | 'Node' | 'RBAC' | 'Webhook';
 
 export interface SecurityConfig extends Pick<AuthenticatorConfig, 'clientCa' | 'requestHeader' | 'tokenFile' | 'basicFile' | 'anonymous' | 'tokens'> {
   /** `--service-account-signing-key-file` and its kin, PEM. Without it there are no service account tokens. */
@@ -34,6 +35,10 @@ export interface SecurityConfig extends Pick<AuthenticatorConfig, 'clientCa' | '
   bootstrapTokens?: boolean;
   /** `--authorization-mode`. Default Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
+  /** For mode Webhook: `--authorization-webhook-config-file` and its cache times. */
+  authorizationWebhook?: Omit<AuthorizationWebhookOptions, 'clock'>;
+  /** `--authentication-token-webhook-config-file`; asked after all other kinds of tokens. */
+  tokenWebhook?: Omit<TokenWebhookOptions, 'clock'>;
   admission?: AdmissionChoice;
 }
 /** What `createApiServer` hands to its `security` hook. */
@@ -68,7 +73,7 @@ export function createSecurity(config: SecurityConfig, { clock, rng, log, client
     get: (resource, namespace, name): Promise<BoundObject | undefined> => lookup<ApiObject>(tokenResources[resource], namespace, name),
   } });
   const tokenIssuer = serviceAccount && createTokenIssuer({ ...serviceAccount, clock, rng });
-  const authenticator = createAuthenticator({ ...config, clock, serviceAccounts: tokenVerifier,
+  const authenticator = createAuthenticator({ ...config, tokens: [...config.tokens ?? [], ...config.tokenWebhook ? [tokenWebhook({ ...config.tokenWebhook, clock })] : []], clock, serviceAccounts: tokenVerifier,
     bootstrapTokens: config.bootstrapTokens === false ? undefined : bootstrapTokens((name) => lookup<Secret>(secrets, 'kube-system', name), clock) });
 
   const rbac = new RbacIndex();
@@ -77,6 +82,10 @@ export function createSecurity(config: SecurityConfig, { clock, rng, log, client
   if (authorizationModes.includes('Node')) graph.follow({ pods: informers.informer(pods), persistentvolumes: informers.informer(persistentvolumes), volumeattachments: informers.informer(volumeattachments) });
   const modes: Readonly<Record<AuthorizationMode, () => Authorizer>> = {
     AlwaysAllow: () => alwaysAllow, AlwaysDeny: () => alwaysDeny, Node: () => createNodeAuthorizer(graph), RBAC: () => createRbacAuthorizer(rbac),
+    Webhook: () => {
+      if (!config.authorizationWebhook) throw new Error('authorization mode Webhook needs a webhook configuration (--authorization-webhook-config-file)');
+      return authorizationWebhook({ ...config.authorizationWebhook, clock });
+    },
   };
   const authorizer = unionAuthorizer(mastersAuthorizer, ...authorizationModes.map((mode) => modes[mode]()));
   const admission = [...defaultAdmission({ client, informers, clock, rng, authorizer, ...(resources ? { resources } : {}) }, config.admission), ...(authorizationModes.includes('RBAC') ? [createEscalationCheck(rbac, authorizer)] : [])];
