@@ -51,6 +51,10 @@ test('no expression runs for long', () => {
   for (const expression of ['o.list.all(x, o.list.all(y, o.list.all(z, x + y + z >= 0)))', 'o.list.map(x, o.list.map(y, o.list)).size() > 0', 'o.list.all(x, o.text.matches("(a+)+$"))', 'o.list.all(x, o.text + o.text == o.text || true)']) {
     assert.throws(() => compile(expression, { variables: { o: dyn } }).evaluate({ o: big }, new Budget(runtimeCostBudget)), { message: 'operation cancelled: actual cost limit exceeded' });
   }
+  const nested = (use: string) => `${Array.from({ length: 60 }, (_, i) => `cel.bind(v${i}, [v${i - 1}, v${i - 1}], `).join('').replaceAll('v-1', '1')}${use}${')'.repeat(60)}`;
+  assert.throws(() => compile(nested('"%s".format([v59]) == ""'), { variables: {} }).evaluate({}, new Budget(runtimeCostBudget)), { message: 'operation cancelled: actual cost limit exceeded' });
+  assert.throws(() => toJson(compile(nested('v59'), { variables: {}, returns: 'any' }).evaluate({}, new Budget(runtimeCostBudget))), { message: 'operation cancelled: actual cost limit exceeded' });
+  assert.throws(() => compile('o.text.matches("^(a{1000}){9}$")', { variables: { o: dyn } }).evaluate({ o: big }, new Budget(runtimeCostBudget)), { message: 'operation cancelled: actual cost limit exceeded' });
   const budget = new Budget(10);
   assert.throws(() => compile('[1, 2, 3, 4, 5, 6, 7].all(x, x > 0)', { variables: {} }).evaluate({}, budget));
   assert.ok(budget.left <= 0);

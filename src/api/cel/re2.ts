@@ -7,6 +7,8 @@ export class RegexError extends Error { override name = 'RegexError'; }
 
 export interface Match { start: number; end: number; /** Undefined: the group took no part. */ groups: readonly (string | undefined)[] }
 export interface Regex {
+  /** Steps that one character of text can take. */
+  readonly size: number;
   test(text: string): boolean;
   /** The leftmost match at or after `from` (UTF-16 offset). */
   find(text: string, from?: number): Match | undefined;
@@ -19,7 +21,7 @@ type Tree =
 type Assertion = 'textStart' | 'textEnd' | 'lineStart' | 'lineEnd' | 'word' | 'notWord';
 type Instruction = { op: 'char'; test: Test; next: number } | { op: 'split'; next: number; other: number } | { op: 'save'; slot: number; next: number } | { op: 'assert'; kind: Assertion; next: number } | { op: 'match' };
 
-const maxProgram = 20_000;
+const maxProgram = 10_000;
 const maxRepeat = 1000;
 const maxPatternLength = 10_000;
 const maxDepth = 500;
@@ -316,6 +318,7 @@ class Machine implements Regex {
   /** Only ^ and $ of the whole text: a DFA state does not depend on the neighbours of a place. */
   readonly #simple: boolean;
   #states = new Map<string, State>();
+  get size(): number { return this.#program.length; }
   constructor(program: readonly Instruction[], start: number, groups: number) {
     this.#program = program;
     this.#start = start;

@@ -86,8 +86,11 @@ export const standardLibrary: Library = [
   fn('<string>.startsWith(string) bool', (args) => text(args, 0).startsWith(text(args, 1))),
   fn('<string>.endsWith(string) bool', (args) => text(args, 0).endsWith(text(args, 1))),
   ...['<string>.matches(string) bool', 'matches(string, string) bool'].map((signature) => fn(signature, (args, context) => {
-    context.spend((text(args, 0).length / 10 + 1) * Math.max(1, text(args, 1).length / 4));
-    try { return compileRegex(text(args, 1)).test(text(args, 0)); } catch (err) { throw err instanceof RegexError ? new CelError(err.message) : err; }
+    try {
+      const regex = compileRegex(text(args, 1));
+      context.spend((text(args, 0).length / 10 + 1) * Math.max(1, regex.size / 2));
+      return regex.test(text(args, 0));
+    } catch (err) { throw err instanceof RegexError ? new CelError(err.message) : err; }
   })),
   // conversions
   fn('bool(bool) bool', ([value]) => value!), fn('bool(string) bool', (args) => {

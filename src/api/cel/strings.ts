@@ -4,7 +4,7 @@ import { big, listAt, text } from './standard.ts';
 import { CelError, CelList, CelMap, Duration, formatDuration, formatTimestamp, fromStrings, Timestamp, TypeValue, typeNameOf, UInt, type Value } from './values.ts';
 
 /** Longest text a function makes. */
-export const maxTextLength = 8 * 1024 * 1024;
+export const maxTextLength = 1024 * 1024;
 
 const ascii = (value: string): boolean => !/[^\0-\x7f]/.test(value); // oxlint-disable-line no-control-regex
 const points = (value: string): string | readonly string[] => (ascii(value) ? value : [...value]);

@@ -124,23 +124,27 @@ export function toCel(raw: Json, type: CelType): Value {
 }
 export const fromStrings = (values: readonly string[]): CelList => new JsonList(values as string[], stringType);
 
+/** Lists and maps in one result: a short expression can name one list many times over. */
+const maxJsonNodes = 200_000;
+
 /** A value as JSON; throws for what JSON has no form for. */
-export function toJson(value: Value): Json {
+export function toJson(value: Value, room = { left: maxJsonNodes }): Json {
+  if (--room.left < 0) throw new CelError('operation cancelled: actual cost limit exceeded', true);
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   if (value instanceof UInt) return Number(value.value);
   if (value instanceof JsonList) return value.raw as Json[];
   if (value instanceof JsonMap) return value.raw;
-  if (value instanceof CelList) return [...value].map(toJson);
+  if (value instanceof CelList) return [...value].map((one) => toJson(one, room));
   if (value instanceof CelMap) {
     const out: JsonObject = {};
-    for (const key of value.keys()) setOwn(out, typeof key === 'string' ? key : String(toJson(key)), toJson(value.get(key)!));
+    for (const key of value.keys()) setOwn(out, typeof key === 'string' ? key : String(toJson(key)), toJson(value.get(key)!, room));
     return out;
   }
   if (value instanceof Timestamp) return formatTimestamp(value);
   if (value instanceof Duration) return formatDuration(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (value instanceof Optional && value.value !== undefined) return toJson(value.value);
+  if (value instanceof Optional && value.value !== undefined) return toJson(value.value, room);
   throw new CelError(`unsupported conversion from '${typeNameOf(value)}' to JSON`);
 }
 
