@@ -78,6 +78,8 @@ export class CacheEntry {
     return object;
   }
 
+  /** Bytes of its JSON, about. */
+  get size(): number { return this.#bytes?.length ?? this.#raw?.length ?? 0; }
   get parsed(): boolean { return this.#object !== undefined; }
   /** Takes an object equal to the bytes, parsed elsewhere. */
   offer(object: ApiObject): void { if (!this.#object) { this.#object = this.form.freeze ? deepFreeze(object) : object; this.form.onParsed?.(this); } }

@@ -116,3 +116,27 @@ test('when the feed loses its place, watchers are told and caches fill again', a
   await env.cache.ready();
   assert.equal(env.cache.list('a').length, 20);
 });
+
+test('old states leave the window in time, and large ones by their size, without further events', async () => {
+  await using store = createMemoryStore();
+  const clock = new FakeClock();
+  await using feed = new Feed(store, clock);
+  const cache = feed.cache(form);
+  await cache.ready();
+  const put = async (name: string, extra?: string) => {
+    const { revision } = await store.txn(key('a', name), { expect: undefined, value: stored('a', name, extra) });
+    await feed.waitFor(revision);
+    return revision;
+  };
+  const resumes = (since: number) => { try { cache.watch(everything, since, { initial: false, initialEventsEnd: false }).close(); return true; } catch (err) { assert.equal((err as StatusError).code, 410); return false; } };
+  const first = await put('small');
+  for (let i = 0; i < 200; i++) await put('small');
+  assert.ok(resumes(first));
+  await clock.advance(80_000);
+  assert.ok(!resumes(first), 'after a quiet while the oldest are gone');
+  const large = `,"annotations":{"x":"${'x'.repeat(1024 * 1024)}"}`;
+  const before = await put('large', large);
+  for (let i = 0; i < 40; i++) await put('large', large);
+  assert.ok(!resumes(before), 'forty states of 1 MiB are more than the window keeps');
+  assert.ok(resumes(feed.revision - 5));
+});

@@ -14,6 +14,8 @@ import { CacheEntry, type StoredForm } from './cache-entry.ts';
 const windowLimit = 8192;
 const windowMinimum = 128;
 const windowFreshMs = 75_000;
+/** Bytes of old states a window keeps at most: large objects leave it sooner. */
+const windowLimitBytes = 32 * 1024 * 1024;
 /** Events one slow watcher may have waiting before it is told 410 Expired. */
 export const watcherQueueLimit = 10_000;
 /** Parsed objects kept for kinds that no component watches in-process. */
@@ -32,6 +34,8 @@ export class CacheEvent {
   /** Undefined for a deletion. */
   readonly entry: CacheEntry | undefined;
   readonly previous: CacheEntry | undefined;
+  /** What keeping this event costs beside the current objects; a deletion's last state is made twice. */
+  readonly bytes: number;
   #gone: CacheEntry | undefined;
   #frames: Map<string, Buffer> | undefined;
 
@@ -40,6 +44,7 @@ export class CacheEvent {
     this.at = at;
     this.entry = entry;
     this.previous = previous;
+    this.bytes = (previous?.size ?? 0) * (entry ? 1 : 2);
   }
   /** The last state as of this event: the object of DELETED. */
   get gone(): CacheEntry { return this.#gone ??= this.previous!.at(this.revision); }
@@ -162,6 +167,7 @@ export class WatchCache {
   readonly #buckets = new Map<string, Bucket>();
   #window: CacheEvent[] = [];
   #windowStart = 0;
+  #windowBytes = 0;
   #trimming: Timer | undefined;
   /** Watches can resume from this revision on. */
   #oldest = 0;
@@ -238,6 +244,7 @@ export class WatchCache {
     this.#buckets.clear();
     this.#window = [];
     this.#windowStart = 0;
+    this.#windowBytes = 0;
     this.#trimming?.cancel();
     this.#trimming = undefined;
     this.#offers.clear();
@@ -292,26 +299,39 @@ export class WatchCache {
 
   #remember(event: CacheEvent): void {
     this.#window.push(event);
+    this.#windowBytes += event.bytes;
     this.#trimWindow(event.at);
-    // After a burst the old states go too, without waiting for the next event.
-    if (!this.#trimming && this.#window.length - this.#windowStart > windowMinimum) {
-      this.#trimming = this.#clock.after(windowFreshMs, () => { this.#trimming = undefined; this.#trimWindow(this.#clock.monotonic()); }, { keepAlive: false });
-    }
+    if (this.#windowStart > 256 && this.#windowStart * 4 > this.#window.length) this.#compactWindow();
+    this.#trimLater();
+  }
+
+  /** After a burst the old states go too, without waiting for the next event. */
+  #trimLater(): void {
+    if (this.#trimming || this.#window.length <= windowMinimum) return;
+    this.#trimming = this.#clock.after(windowFreshMs, () => {
+      this.#trimming = undefined;
+      this.#trimWindow(this.#clock.monotonic());
+      this.#compactWindow();
+      this.#trimLater();
+    }, { keepAlive: false });
   }
 
   #trimWindow(now: number): void {
     for (;;) {
       const length = this.#window.length - this.#windowStart;
-      if (length <= windowMinimum) break;
-      const oldest = this.#window[this.#windowStart]!;
-      if (length <= windowLimit && oldest.at > now - windowFreshMs) break;
+      const oldest = this.#window[this.#windowStart];
+      if (!oldest) break;
+      const fits = length <= windowMinimum || (length <= windowLimit && oldest.at > now - windowFreshMs);
+      if (fits && this.#windowBytes <= windowLimitBytes) break;
       this.#oldest = oldest.revision;
+      this.#windowBytes -= oldest.bytes;
       this.#windowStart++;
     }
-    if (this.#windowStart > 1024 && this.#windowStart * 2 > this.#window.length) {
-      this.#window = this.#window.slice(this.#windowStart);
-      this.#windowStart = 0;
-    }
+  }
+
+  #compactWindow(): void {
+    this.#window = this.#window.slice(this.#windowStart);
+    this.#windowStart = 0;
   }
 
   #dispatch(event: CacheEvent): void {
