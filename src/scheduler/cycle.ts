@@ -37,7 +37,8 @@ export class SchedulingCycle {
     const all = snapshot.nodes;
     if (all.length === 0) return { outcome: 'refused', message: 'no nodes available to schedule pods', refusedBy: new Set(this.#plugins.map((plugin) => plugin.name)), refusals: new Map() };
     const prepared = prepareFilters(this.#plugins, pod, snapshot);
-    if ('refusal' in prepared) return refuse(all.length, new Map(all.map((node) => [node, prepared.refusal])), new Set([prepared.plugin.name]));
+    // Said of the pod, not of nodes: without a count.
+    if ('refusal' in prepared) return { ...refuse(all.length, new Map(all.map((node) => [node, prepared.refusal])), new Set([prepared.plugin.name])), message: `0/${all.length} nodes are available: ${prepared.refusal.reasons.join(', ')}.` } as CycleResult;
     const { filters, states, only } = prepared;
     const candidates = only ? [...only].flatMap((name) => snapshot.node(name) ?? []) : all;
     const wanted = feasibleNodesWanted(candidates.length);

@@ -106,7 +106,7 @@ test('a pod waits for its claim, goes where its volume is, and gives a waiting c
   const message = async (name: string) => (await env.pod(name)).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message;
   await withClaim('one');
   await env.clock.advance(0);
-  assert.match(await message('one') ?? '', /persistentvolumeclaim "one" not found/);
+  assert.equal(await message('one'), '0/2 nodes are available: persistentvolumeclaim "one" not found. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.');
   await claim('one');
   await env.clock.advance(1_500);
   assert.match(await message('one') ?? '', /2 node\(s\) didn't find available persistent volumes to bind/);
