@@ -212,3 +212,18 @@ test('definitions are found again by a server that starts on the same store', as
   assert.equal(((await second.client().request({ method: 'GET', path: `${s.base()}/a` })) as { spec: { a: string } }).spec.a, 'x');
   await second.server.close();
 });
+
+test('OpenAPI: all in version 3; in version 2 what old clients bear', async () => {
+  await using s = await start(definition([version('v1', object({ any: { description: 'Anything.', 'x-kubernetes-preserve-unknown-fields': true, type: 'object', properties: { a: { type: 'string' } } }, maybe: { type: 'string', nullable: true }, both: { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] } }, { required: ['maybe'] }))]));
+  const schemaIn = (document: JsonObject, where: string) => ((document[where] ?? (document.components as JsonObject)[where]) as Record<string, JsonObject>)['com.example.v1.Widget']!;
+  const spec = (schema: JsonObject) => (schema.properties as Record<string, JsonObject>).spec!;
+  const third = schemaIn(await s.call('GET', '/openapi/v3/apis/example.com/v1'), 'schemas');
+  assert.deepEqual(third['x-kubernetes-group-version-kind'], [{ group: 'example.com', kind: 'Widget', version: 'v1' }]);
+  assert.deepEqual(Object.keys(third.properties as JsonObject).sort(), ['apiVersion', 'kind', 'metadata', 'spec', 'status']);
+  assert.deepEqual(spec(third).required, ['maybe']);
+  const second = spec(schemaIn(await s.call('GET', '/openapi/v2'), 'definitions'));
+  assert.deepEqual(second, { type: 'object', properties: { any: { description: 'Anything.', 'x-kubernetes-preserve-unknown-fields': true }, maybe: {}, both: { 'x-kubernetes-int-or-string': true } } });
+  await s.crds.delete({ name: 'widgets.example.com' });
+  await s.env.settle();
+  assert.equal(Object.keys(((await s.call('GET', '/openapi/v3')).paths as JsonObject)).some((path) => path.includes('example.com')), false);
+});

@@ -80,8 +80,17 @@ function published(schema: JsonObject, dialect: 2 | 3, ref: (type: string) => Js
   if (dialect === 2) {
     for (const key of ['anyOf', 'allOf', 'oneOf', 'not', 'nullable']) delete out[key];
     if (schema['x-kubernetes-int-or-string'] === true) delete out.type;
-    // What may be null, or anything, has no type that version 2 could name.
-    if (schema.nullable === true || preserves) { if (schema.nullable === true) delete out.type; return out; }
+    // What may be null, or anything, has no type that version 2 could name, and old kubectls stumble over what would be inside.
+    if (schema.nullable === true || preserves) {
+      if (schema.nullable === true || schema.type === 'object' || schema.type === 'array') delete out.type;
+      if (isJsonObject(additionalProperties)) out.additionalProperties = published(additionalProperties, dialect, ref, descriptions);
+      return out;
+    }
+    if (schema.type === 'array' && !isJsonObject(items)) delete out.type;
+    if (Array.isArray(schema.required) && isJsonObject(properties)) {
+      const needed = schema.required.filter((name) => { const property = properties[String(name)]; return !(isJsonObject(property) && property.nullable === true); });
+      if (needed.length > 0) out.required = needed; else delete out.required;
+    }
   }
   if (isJsonObject(items)) out.items = published(items, dialect, ref, descriptions);
   if (isJsonObject(additionalProperties)) out.additionalProperties = published(additionalProperties, dialect, ref, descriptions);
