@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:https';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { after, test } from 'node:test';
@@ -53,6 +53,11 @@ async function serve(request: IncomingMessage, answer: ServerResponse): Promise<
   json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'NotFound', code: 404, message: 'no such path' }, 404);
 }
 await new Promise<void>((resolve) => { backend.listen(0, '127.0.0.1', resolve); });
+backend.on('upgrade', (request, socket) => {
+  socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n');
+  socket.on('error', () => {});
+  socket.on('data', (data: Buffer) => socket.write(`${request.headers['x-remote-user'] as string}: ${data.toString()}`));
+});
 const { port } = backend.address() as AddressInfo;
 after(() => { backend.closeAllConnections(); backend.close(); });
 
@@ -157,6 +162,19 @@ test('an aggregated server: conditions, requests, watches, discovery and OpenAPI
   assert.equal(posted.status, 201);
   assert.equal(JSON.parse(seen.at(-1)!.body).kind, 'Flunder');
   assert.deepEqual([seen.at(-1)!.user, seen.at(-1)!.authorization], ['system:admin', undefined]);
+
+  // Upgraded connections are handed over, with the identity in their headers.
+  const echoed = await new Promise<string>((resolve, reject) => {
+    const outgoing = httpRequest({ host: '127.0.0.1', port: listener.port, path: `${path}/f/attach`, headers: { connection: 'Upgrade', upgrade: 'echo/1' } });
+    outgoing.on('upgrade', (answer, socket) => {
+      socket.once('data', (data: Buffer) => { resolve(`${answer.statusCode} ${data.toString()}`); socket.destroy(); });
+      socket.write('ping');
+    });
+    outgoing.on('response', (answer) => reject(new Error(`answered ${answer.statusCode}`)));
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+  assert.equal(echoed, '101 system:admin: ping');
 
   await env.client().for(apiservices).delete({ name: 'v1alpha1.wardle.example.com' });
   await until(async () => { const all = await client.request({ method: 'GET', path: '/apis' }) as unknown as { groups: { name: string }[] }; return all.groups.some(({ name }) => name === 'wardle.example.com') ? undefined : true; });
