@@ -1,4 +1,5 @@
 /** What the server serves, told to clients: group and resource lists, aggregated discovery, version. Source: Kubernetes API concepts, "API discovery". */
+import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { SubresourceNames } from '../api/resource-names.ts';
 import type { ResourceTable, ServedResource } from './resource-table.ts';
@@ -96,11 +97,17 @@ const verbsOf = ({ verbs = ['get', 'patch', 'update'] }: SubresourceNames): stri
 /** While its definition is being deleted a custom resource can only be read and deleted. */
 const ownVerbs = ({ names, entry }: ServedResource): Json[] => (entry.terminating ? names.verbs.filter((verb) => !['create', 'patch', 'update'].includes(verb)) : [...names.verbs]);
 
+/** Kinds with one hash are stored as one. Source: apiserver/pkg/endpoints/discovery/storageversionhash.go. */
+function storageVersionHash({ names, entry }: ServedResource): { storageVersionHash?: string } {
+  if (!names.verbs.includes('watch')) return {}; // answered, not stored
+  const { group, version, kind } = entry.alias?.of ?? names;
+  return { storageVersionHash: createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64') };
+}
 function resourceJson(served: ServedResource): JsonObject[] {
   const { names, namespaced } = served;
   const { plural, kind, singular, shortNames, categories, subresources } = names;
   return [
-    { name: plural, singularName: singular, namespaced, kind, verbs: ownVerbs(served), ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}), ...(categories.length > 0 ? { categories: [...categories] } : {}) },
+    { name: plural, singularName: singular, namespaced, kind, verbs: ownVerbs(served), ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}), ...(categories.length > 0 ? { categories: [...categories] } : {}), ...storageVersionHash(served) },
     ...Object.entries(subresources).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, subresource]) => ({
       name: `${plural}/${name}`, singularName: '', namespaced,
       ...(subresource.apiVersion && subresource.apiVersion !== names.apiVersion ? groupVersionOf(subresource.apiVersion) : {}), kind: subresource.kind ?? kind, verbs: verbsOf(subresource),

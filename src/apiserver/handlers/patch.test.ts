@@ -14,9 +14,9 @@ const apply = 'application/apply-patch+yaml';
 async function sender() {
   const env = await startApiServer({ clock: new FakeClock() });
   await env.client().for(deployments).create({ metadata: { name: 'web' }, spec } as never, { namespace: 'default' });
-  const send = async (contentType: string, fieldValidation: string, body: string): Promise<{ code: number; message: string; warnings: string[] }> => {
+  const send = async (contentType: string, fieldValidation: string, body: string, subresource = '', manager = 'm', force = 'true'): Promise<{ code: number; message: string; warnings: string[] }> => {
     const request: ApiRequest = {
-      method: 'PATCH', path, query: new Query(new URLSearchParams({ fieldValidation, ...(contentType === apply ? { fieldManager: 'm', force: 'true' } : {}) })), user: testAdmin, headers: {}, contentType, body: Buffer.from(body),
+      method: 'PATCH', path: `${path}${subresource}`, query: new Query(new URLSearchParams({ fieldValidation, ...(contentType === apply ? { fieldManager: manager, force } : {}) })), user: testAdmin, headers: {}, contentType, body: Buffer.from(body),
       signal: undefined, userAgent: 'test', inProcess: false, warnings: [], note: { verb: '', group: '', version: '', resource: '', subresource: '', scope: '' },
     };
     try {
@@ -27,7 +27,7 @@ async function sender() {
       return { code: err.code, message: err.message, warnings: request.warnings };
     }
   };
-  return { send, [Symbol.asyncDispose]: () => env[Symbol.asyncDispose]() };
+  return { send, client: env.client(), [Symbol.asyncDispose]: () => env[Symbol.asyncDispose]() };
 }
 
 const twice = '{"spec":{"unknown":1,"replicas":1,"replicas":2}}';
@@ -56,4 +56,17 @@ test('apply: undeclared fields are refused whatever the validation, duplicate ke
   assert.equal(strict.code, 400);
   assert.match(strict.message, /^error strict decoding YAML: .*line 7: key "replicas" already set in map/s);
   assert.match((await server.send(apply, 'Warn', `${head}  replicas: 1\n  replicas: 2\n`)).warnings[0]!, /line 7: key "replicas" already set in map/);
+});
+
+test('apply to scale: the field is owned on the object itself', async () => {
+  await using server = await sender();
+  const scale = (replicas: number) => JSON.stringify({ apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name: 'web', namespace: 'default' }, spec: { replicas } });
+  assert.equal((await server.send(apply, 'Strict', scale(3), '/scale', 'autoscaler')).code, 200);
+  const { spec, metadata } = await server.client.for(deployments).get({ namespace: 'default', name: 'web' });
+  assert.equal(spec?.replicas, 3);
+  const entry = metadata.managedFields?.find((one) => one.manager === 'autoscaler');
+  assert.deepEqual([entry?.operation, entry?.apiVersion, entry?.subresource, entry?.fieldsV1], ['Apply', 'apps/v1', 'scale', { 'f:spec': { 'f:replicas': {} } }]);
+  const clash = await server.send(apply, 'Strict', scale(5), '/scale', 'other', 'false');
+  assert.equal(clash.code, 409);
+  assert.match(clash.message, /conflict with "autoscaler" with subresource "scale": \.spec\.replicas/);
 });

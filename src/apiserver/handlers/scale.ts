@@ -1,11 +1,13 @@
 /** The scale subresource of every kind that declares one. Source: Kubernetes API reference, autoscaling/v1 Scale; upstream's pkg/registry/apps/deployment/storage. */
-import { cloneJson, isJsonObject, type JsonObject } from '../../base/json.ts';
+import { timestamp } from '../../base/clock.ts';
+import { cloneJson, isJsonObject, type Json, type JsonObject } from '../../base/json.ts';
+import { applyConfiguration, declaredOnly } from '../../api/managed-fields/managed-fields.ts';
 import { badRequest, conflict, internalError, invalid, staleObject } from '../../api/meta/status.ts';
 import * as problem from '../../api/validation/field.ts';
 import type { ApiObject } from '../../client/client.ts';
 import type { ApiResult } from '../request.ts';
 import type { ServedResource } from '../resource-table.ts';
-import { decodeBody, expectedKind, isDryRun } from './body.ts';
+import { decodeAs, decodeBody, expectedKind, isDryRun } from './body.ts';
 import { existing, type Call } from './context.ts';
 import { managerOf } from './field-manager.ts';
 import { applyPatch, parsePatch, patchTypes } from './patch.ts';
@@ -45,8 +47,38 @@ export async function updateScale(call: Call): Promise<ApiResult> { return write
 export async function patchScale(call: Call): Promise<ApiResult> {
   const target = scaleKind();
   const parsed = parsePatch(call.request, target.type);
-  if (parsed.kind === 'apply') throw unsupported([patchTypes.json, patchTypes.merge, patchTypes.strategic]);
+  if (parsed.kind === 'apply') return applyScale(call, parsed.value);
   return writeScale(call, (old) => applyPatch(call.request, parsed, old, target));
+}
+
+/** Server-side apply: the one field of a Scale that can be set is applied to the object itself, so that its managers know of each other. */
+async function applyScale(call: Call, sent: Json): Promise<ApiResult> {
+  const { resource, request, info, context } = call;
+  const { type, names: { apiVersion, kind } } = resource;
+  if (!type) throw unsupported([patchTypes.json, patchTypes.merge, patchTypes.strategic]);
+  const target = scaleKind();
+  if (isJsonObject(sent)) declaredOnly(target.type!, sent, { apiVersion: target.apiVersion, name: info.name, namespace: info.namespace });
+  const scale = decodeAs(request, cloneJson(sent), target, 'Ignore');
+  const { name = info.name, namespace, resourceVersion } = (scale.metadata ?? {}) as JsonObject;
+  if (name !== info.name) throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${info.name})`);
+  if (namespace && namespace !== info.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  const replicas = (scale.spec as JsonObject | undefined)?.replicas;
+  if (Number(replicas ?? 0) < 0) throw invalid({ group: 'autoscaling', kind: 'Scale' }, info.name, [problem.invalid(problem.field('spec', 'replicas'), replicas, problem.isNegative)]);
+  const applied: JsonObject = { apiVersion, kind, metadata: { name: info.name, ...(info.namespace ? { namespace: info.namespace } : {}) } };
+  if (replicas !== undefined) setAt(applied, resource.entry.scale!.specReplicas, Number(replicas));
+  const manager = managerOf(request);
+  const { entry } = await updateObject(call, {
+    dryRun: isDryRun(request.query.all('dryRun')), manager, subresource: 'scale', ownFields: true, optionsKind: 'PatchOptions',
+    make(old) {
+      const result = applyConfiguration(old as unknown as JsonObject, cloneJson(applied), { type, apiVersion, manager, subresource: 'scale', time: timestamp(context.clock.now()), force: request.query.flag('force'), resetFields: [] });
+      const draft = cloneJson(result ?? old as unknown as JsonObject);
+      (draft.metadata as JsonObject).resourceVersion = resourceVersion ?? old.metadata.resourceVersion;
+      const object = draft as unknown as DraftObject;
+      resource.entry.strategy.setDefaults?.(object);
+      return object;
+    },
+  });
+  return { type: 'value', code: 200, value: scaleOf(resource, resource.view(entry)) };
 }
 
 async function writeScale(call: Call, make: (old: JsonObject) => JsonObject): Promise<ApiResult> {

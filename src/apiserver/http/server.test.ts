@@ -168,6 +168,7 @@ test('discovery, health, version and metrics', async () => {
   const v1 = (await ask('/api/v1')).json;
   assert.deepEqual(v1.resources.find((resource: any) => resource.name === 'pods').shortNames, ['po']);
   assert.equal(v1.resources.find((resource: any) => resource.name === 'pods/eviction').group, 'policy');
+  assert.equal(v1.resources.find((resource: any) => resource.name === 'pods').storageVersionHash, 'xPOwRZ+Yhw8=');
   const aggregated = await ask('/apis', { headers: { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json' } });
   assert.equal(aggregated.headers['content-type'], 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList');
   const again = await ask('/apis', { headers: { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json', 'if-none-match': aggregated.headers.etag } } as never);
