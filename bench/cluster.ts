@@ -59,8 +59,8 @@ export async function benchCluster({ secondsEach = 2, podStarts = 10, small = fa
       await knarr('image', 'load', archive);
     }
     figures.push({ name: `create → Running, median of ${podStarts}${contained ? '' : ', simulated node'}`, value: await podStart(kubeconfig, podStarts), unit: 'ms', target: '< 500' });
-    figures.push(...await benchLoad({ kubeconfig, secondsEach, serverPid: server, ...(small ? { pods: 20 } : {}) }));
     figures.push(...await benchMemory({ kubeconfig, serverPid: server, ...(small ? { pods: 20, configMaps: 20, restMs: 0 } : {}) }));
+    figures.push(...await benchLoad({ kubeconfig, secondsEach, serverPid: server, ...(small ? { pods: 20 } : {}) }));
     figures.push(...await benchWatch({ kubeconfig, serverPid: server, ...(small ? { watchers: 5, writesPerSecond: 50, seconds: 0.2, readers: 2, listMb: 1, slowMs: 100 } : {}) }));
   } finally {
     await knarr('delete').catch(() => {});
