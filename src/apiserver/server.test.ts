@@ -250,6 +250,7 @@ test('eviction asks the budget', async () => {
     return true;
   });
   const latest = await budgets.get({ namespace: 'default', name: 'b' });
+  assert.equal(latest.status!.disruptionsAllowed, 0, 'shown although 0, as upstream');
   await budgets.updateStatus({ ...latest, status: { ...latest.status!, disruptionsAllowed: 1 } });
   await pods.patch({ namespace: 'default', name: 'p' }, 'merge', { metadata: { finalizers: ['example.com/hold'] } });
   await evict();

@@ -30,10 +30,10 @@ export const policyV1 = defineTypes('policy/v1', 'policy/v1', {
   PodDisruptionBudgetStatus: {
     observedGeneration: '1 int64',
     disruptedPods: '2 map<Time>',
-    disruptionsAllowed: '3 int32',
-    currentHealthy: '4 int32',
-    desiredHealthy: '5 int32',
-    expectedPods: '6 int32',
+    disruptionsAllowed: '3 int32 pointer',
+    currentHealthy: '4 int32 pointer',
+    desiredHealthy: '5 int32 pointer',
+    expectedPods: '6 int32 pointer',
     conditions: '7 []Condition map(type) merge(type)',
   },
 });
