@@ -176,7 +176,7 @@ export class AuditEvent {
 }
 
 const statusText = (code: number) => `,"responseStatus":{"metadata":{},"code":${code}}`;
-const withoutType = ({ kind: _, apiVersion: __, ...rest }: JsonObject) => rest;
+const withoutType = (object: JsonObject): JsonObject => ({ ...object, kind: undefined, apiVersion: undefined });
 
 function requestObject({ body, contentType }: ApiRequest): Json | undefined {
   if (body === undefined || body === null) return undefined;

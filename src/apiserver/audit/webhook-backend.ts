@@ -30,7 +30,7 @@ const parallel = 4;
 
 export function createWebhookBackend(options: WebhookBackendOptions): AuditBackend & { readonly dropped: number; flush(): Promise<void> } {
   const { clock, log, bufferSize = 10_000, batchSize = 400, maxWaitMs = 30_000, initialBackoffMs = 10_000 } = options;
-  let events: string[] = [];
+  const events: string[] = [];
   let dropped = 0;
   let timer: Timer | undefined;
   const sending = new Set<Promise<void>>();

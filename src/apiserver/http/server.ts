@@ -8,7 +8,7 @@ import { createServer, STATUS_CODES, type IncomingMessage, type Server, type Ser
 import { isIP, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { uuid, type Rng } from '../../base/rng.ts';
+import { uuid } from '../../base/rng.ts';
 import { badRequest, StatusError, tooLarge, unauthorized } from '../../api/meta/status.ts';
 import { impersonate } from '../auth/impersonation.ts';
 import { encodeResult, watchEncoder } from '../encoding/encode.ts';
@@ -181,26 +181,9 @@ function readBody(request: Incoming): Promise<Buffer> {
 
 // ---- one request
 
-/** Random bytes are drawn from the kernel many at a time: one call per request shows in profiles. */
-const poolBytes = 16 * 1024;
-const pools = new WeakMap<Rng, Rng>();
-function pooled(rng: Rng): Rng {
-  let found = pools.get(rng);
-  if (!found) {
-    let pool = new Uint8Array(0);
-    let at = 0;
-    found = { ...rng, bytes(count) {
-      if (at + count > pool.length) { pool = Uint8Array.from(rng.bytes(poolBytes)); at = 0; }
-      at += count;
-      return pool.subarray(at - count, at);
-    } };
-    pools.set(rng, found);
-  }
-  return found;
-}
 const auditIdOf = (request: Incoming, server: ApiServer): string => {
   const given = request.headers['audit-id'];
-  return typeof given === 'string' && given.length > 0 && given.length <= 64 && /^[\x21-\x7e]+$/.test(given) ? given : uuid(pooled(server.context.rng));
+  return typeof given === 'string' && given.length > 0 && given.length <= 64 && /^[\x21-\x7e]+$/.test(given) ? given : uuid(server.context.rng);
 };
 
 async function serve(server: ApiServer, incoming: Incoming, answer: Answer): Promise<void> {
