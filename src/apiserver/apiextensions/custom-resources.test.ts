@@ -42,7 +42,8 @@ test('served when established, in discovery, gone after deletion with all object
   assert.deepEqual(made.status?.acceptedNames, { plural: 'widgets', kind: 'Widget', singular: 'widget', listKind: 'WidgetList', shortNames: ['wd'], categories: ['all'] });
   assert.deepEqual(made.status?.storedVersions, ['v1']);
   const [resource] = (await s.call('GET', '/apis/example.com/v1')).resources as JsonObject[];
-  assert.deepEqual(resource, { name: 'widgets', singularName: 'widget', namespaced: true, kind: 'Widget', verbs: ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'], shortNames: ['wd'], categories: ['all'] });
+  assert.deepEqual(resource, { name: 'widgets', singularName: 'widget', namespaced: true, kind: 'Widget', verbs: ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'], shortNames: ['wd'], categories: ['all'], storageVersionHash: resource!.storageVersionHash });
+  assert.match(String(resource!.storageVersionHash), /^[A-Za-z0-9+/]{11}=$/);
   await s.create({ a: 'x' });
   await s.call('POST', s.base(), { ...s.widget({}), metadata: { name: 'held', finalizers: ['example.com/hold'] } });
   await s.crds.delete({ name: 'widgets.example.com' });
