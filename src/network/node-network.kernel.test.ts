@@ -59,6 +59,13 @@ for (const [backend, mode] of [['vxlan', 'bridge'], ['routes', 'ptp']] as [Backe
         pods.push({ ns, ip: await addPod(lab, node, networks[i]!, ns) });
       }
       assert.match(pods[2]!.ip, /^10\.244\.1\./);
+      if (mode === 'bridge') {
+        const address = async () => (await lab.ip(namespaces[0]!, '-o', 'link', 'show', 'dev', 'knarr0')).stdout.match(/link\/ether (\S+)/)?.[1];
+        const before = await address();
+        await lab.ip(namespaces[0]!, 'link', 'add', 'low', 'address', '02:00:00:00:00:01', 'type', 'veth', 'peer', 'name', 'lowpeer');
+        await lab.ip(namespaces[0]!, 'link', 'set', 'low', 'master', 'knarr0', 'up');
+        assert.equal(await address(), before, 'pods know the bridge by its address: it stays when a port with a lower one joins');
+      }
       await lab.greeter(pods[2]!.ns, 8080, 'far');
       await lab.greeter(pods[1]!.ns, 8080, 'near');
       assert.equal(await lab.ask(pods[0]!.ns, pods[2]!.ip, 8080), 'far', 'between nodes');

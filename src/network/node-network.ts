@@ -100,6 +100,10 @@ export async function startNodeNetwork({ informers, nodeName, nft, clock, log, s
 
   if (mode === 'bridge') {
     if (!(await links.exists(bridge))) await links.ip('link', 'add', bridge, 'type', 'bridge');
+    // Left alone, a bridge takes the lowest address of its ports: it would change as pods come and go, and the others would go on
+    // sending to the old one until their neighbour entry is probed, half a minute without a gateway. Set once, it stays.
+    const [known] = await links.json<{ address: string }>('link', 'show', 'dev', bridge);
+    await links.ip('link', 'set', bridge, 'address', known!.address);
     for (const range of podCIDRs) {
       const cidr = parseCidr(range);
       await links.ip(...(cidr.family === 'ip6' ? ['-6'] : []), 'addr', 'replace', `${nthAddress(cidr, 1)}/${cidr.prefix}`, 'dev', bridge, ...(cidr.family === 'ip6' ? ['nodad'] : []));
