@@ -62,6 +62,7 @@ for (const [backend, mode] of [['vxlan', 'bridge'], ['routes', 'ptp']] as [Backe
       if (mode === 'bridge') {
         const address = async () => (await lab.ip(namespaces[0]!, '-o', 'link', 'show', 'dev', 'knarr0')).stdout.match(/link\/ether (\S+)/)?.[1];
         const before = await address();
+        assert.match(before!, /^0a:58:/);
         await lab.ip(namespaces[0]!, 'link', 'add', 'low', 'address', '02:00:00:00:00:01', 'type', 'veth', 'peer', 'name', 'lowpeer');
         await lab.ip(namespaces[0]!, 'link', 'set', 'low', 'master', 'knarr0', 'up');
         assert.equal(await address(), before, 'pods know the bridge by its address: it stays when a port with a lower one joins');

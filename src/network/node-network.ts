@@ -2,6 +2,7 @@
  * A node's pod network: kernel settings, the bridge, the CNI configuration, masquerading, and ways to the pods of other nodes
  * kept current from Node objects. Started by the node agent; `policy-controller.ts` adds NetworkPolicy.
  */
+import { createHash } from 'node:crypto';
 import { nodes } from '../api/resources.ts';
 import type { Node } from '../api/core/v1.ts';
 import type { Clock, Timer } from '../base/clock.ts';
@@ -70,6 +71,13 @@ export interface NodeNetwork extends AsyncDisposable {
   teardown(): Promise<void>;
 }
 
+const noAddress = '00:00:00:00:00:00';
+/** A locally administered address from the node's own range, as CNI makes them: the same after every restart. */
+function bridgeMac(range: string): string {
+  const bytes = createHash('sha256').update(range).digest().subarray(0, 4);
+  return ['0a', '58', ...[...bytes].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
 /** Marks our routes (`ip route show proto 107`). */
 const routeProtocol = 107;
 const retryMs = 5_000;
@@ -99,11 +107,13 @@ export async function startNodeNetwork({ informers, nodeName, nft, clock, log, s
   const mtu = config.mtu ?? await detectMtu(links, nodeIP, backend === 'routes' ? 0 : vxlanOverheadBytes);
 
   if (mode === 'bridge') {
-    if (!(await links.exists(bridge))) await links.ip('link', 'add', bridge, 'type', 'bridge');
+    const fresh = !(await links.exists(bridge));
+    if (fresh) await links.ip('link', 'add', bridge, 'type', 'bridge');
     // Left alone, a bridge takes the lowest address of its ports: it would change as pods come and go, and the others would go on
     // sending to the old one until their neighbour entry is probed, half a minute without a gateway. Set once, it stays.
+    // One that pods know already is kept; a bridge without ports may have none at all.
     const [known] = await links.json<{ address: string }>('link', 'show', 'dev', bridge);
-    await links.ip('link', 'set', bridge, 'address', known!.address);
+    await links.ip('link', 'set', bridge, 'address', fresh || known?.address === noAddress ? bridgeMac(podCIDRs[0]!) : known!.address);
     for (const range of podCIDRs) {
       const cidr = parseCidr(range);
       await links.ip(...(cidr.family === 'ip6' ? ['-6'] : []), 'addr', 'replace', `${nthAddress(cidr, 1)}/${cidr.prefix}`, 'dev', bridge, ...(cidr.family === 'ip6' ? ['nodad'] : []));
