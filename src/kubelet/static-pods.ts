@@ -85,7 +85,11 @@ export function createStaticPodSource(options: {
     async run() {
       let notify = () => {};
       let watcher: ReturnType<typeof watch> | undefined;
-      const open = () => { try { watcher ??= watch(path, () => notify()); watcher.on('error', () => { watcher?.close(); watcher = undefined; }); } catch { watcher = undefined; } };
+      const open = () => {
+        if (watcher) return;
+        try { watcher = watch(path, () => notify()); } catch { return; }
+        watcher.on('error', () => { watcher?.close(); watcher = undefined; });
+      };
       if (!host.simulated) { await host.makeDir(path, 0o755); open(); }
       let first = true;
       while (!signal.aborted) {

@@ -108,7 +108,7 @@ async function startProcesses(dir: ClusterDir): Promise<('server' | 'agent')[]> 
 
 function whatToTry(dir: ClusterDir, invocation: Invocation): string {
   const again = [dir.name === defaultName ? '' : ` --name ${dir.name}`, text(invocation, 'data-dir') ? ` --data-dir ${dir.dataDir}` : ''].join('');
-  const lines = ['kubectl get nodes', `knarr image load image.tar${again}`, 'kubectl create deployment hello --image=hello-world', `knarr status${again}`, `knarr down${again}`];
+  const lines = ['kubectl get nodes', `knarr image load image.tar${again}`, 'kubectl create deployment web --image=IMAGE:TAG', `knarr status${again}`, `knarr down${again}`];
   const kubectl = findProgram('kubectl') === undefined ? '\n  (kubectl is not installed here; on Debian: apt-get install kubernetes-client)' : '';
   return lines.map((line) => `  ${line}`).join('\n') + kubectl;
 }
